@@ -1,0 +1,86 @@
+"""Reads curriculum/timetable.yaml, the one place for titles, minutes, checklists and bands."""
+
+from functools import cache
+from typing import Any
+
+from .settings import LabError, current
+
+
+@cache
+def load() -> dict[str, Any]:
+    """Read the whole timetable.
+
+    Returns:
+        The YAML document: `course` and `weeks`; each week holds `days`.
+
+    Raises:
+        LabError: when the file is missing or is not valid YAML.
+    """
+    import yaml
+
+    path = current().root / "curriculum" / "timetable.yaml"
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise LabError(
+            f"The timetable {path} is missing, so the lesson cannot find its title or its checklist. "
+            "Clone the course again, or run `git checkout curriculum/timetable.yaml`."
+        ) from error
+    except yaml.YAMLError as error:
+        raise LabError(
+            f"{path} is not valid YAML: {error}. Run `git checkout curriculum/timetable.yaml`."
+        ) from error
+
+
+def lessons() -> list[dict[str, Any]]:
+    """List every day and weekend in teaching order.
+
+    Returns:
+        One dictionary per lesson, as in the timetable, with the id of its week added as `week`.
+    """
+    return [{**day, "week": week["id"]} for week in load()["weeks"] for day in week["days"]]
+
+
+def lesson(lesson_id: str) -> dict[str, Any]:
+    """Find one lesson.
+
+    Args:
+        lesson_id: such as "day04".
+
+    Returns:
+        Its dictionary, with the id of its week as `week`.
+
+    Raises:
+        LabError: when there is no such lesson.
+    """
+    known = {day["id"]: day for day in lessons()}
+    if lesson_id not in known:
+        raise LabError(f"There is no lesson {lesson_id!r}. Choose one of: {', '.join(known)}.")
+    return known[lesson_id]
+
+
+def minutes(day: dict[str, Any]) -> int:
+    """Add up the minutes of a lesson's sections.
+
+    Args:
+        day: a lesson from `lessons()`.
+
+    Returns:
+        Minutes, as planned for a learner (not the machine's run time).
+    """
+    return sum(section["minutes"] for section in day.get("sections", []))
+
+
+def band(lesson_id: str, name: str) -> tuple[float, float] | None:
+    """Look up the range in which a recorded result is expected.
+
+    Args:
+        lesson_id: such as "day04".
+        name: name of the result, such as "test_accuracy".
+
+    Returns:
+        (low, high) for the profile in force, or None when the timetable states none.
+    """
+    bands = lesson(lesson_id).get("bands", {}).get(name, {})
+    limits = bands.get(current().profile)
+    return (float(limits[0]), float(limits[1])) if limits else None
