@@ -4,10 +4,6 @@ import os
 
 import pytest
 
-os.environ["LAB_HEADLESS"] = "1"
-os.environ["LAB_PROFILE"] = "smoke"
-os.environ["HF_HUB_OFFLINE"] = "1"
-os.environ["MLFLOW_DISABLE_TELEMETRY"] = "true"
 os.environ["MPLBACKEND"] = "agg"
 
 

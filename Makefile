@@ -1,0 +1,59 @@
+# make lab      everything from nothing, then JupyterLab on the start page
+# make test     every check of the course       make verify   every lesson in the full cpu profile
+# make bench    the measurements                make build    notebooks from manuscripts
+# Options:      ARGS=--no-browser    TORCH=cuda (an NVIDIA GPU under Linux)    PYTHON=python3.12
+
+SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
+PYTHON ?= $(shell for python in python3 python3.13 python3.12 python3.11; do \
+	$$python -c "$(SUITABLE)" 2>/dev/null && echo $$python && break; done)
+TORCH ?= cpu
+TORCH_VERSION := $(shell sed -n 's/.*"torch==\([0-9.]*\)".*/\1/p' pyproject.toml)
+BIN := .venv/bin
+INSTALLED := .venv/installed-$(TORCH)
+
+# Under Linux the ordinary index carries the CUDA build of torch, with gigabytes that a CPU cannot use.
+ifeq ($(TORCH)-$(shell uname -s),cpu-Linux)
+TORCH_OPTIONS := --no-deps --retries 1 --index-url https://download.pytorch.org/whl/cpu
+endif
+
+.PHONY: lab setup test verify bench build lock clean
+
+lab: setup
+	$(BIN)/lab start $(ARGS)
+
+setup: $(INSTALLED)
+	@$(BIN)/lab prepare
+
+$(INSTALLED): requirements.lock pyproject.toml
+	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11, 3.12 or 3.13. Install one, then run make again, \
+	or name it: make lab PYTHON=/path/to/python3.12"; exit 1; }
+	$(PYTHON) -m venv --clear .venv
+	$(BIN)/pip install -q --disable-pip-version-check $(TORCH_OPTIONS) torch==$(TORCH_VERSION)
+	$(BIN)/pip install -q --disable-pip-version-check --require-hashes -r requirements.lock
+	$(BIN)/pip install -q --disable-pip-version-check --no-deps --no-build-isolation -e .
+	@touch $@
+
+test: setup
+	$(BIN)/python -m pytest $(ARGS)
+
+verify: setup
+	$(BIN)/lab verify $(ARGS)
+
+bench: setup
+	$(BIN)/python tests/benchmarks/bench.py $(ARGS)
+
+build: setup
+	$(BIN)/lab build $(ARGS)
+
+# Extras and core come from one resolver run, so that installing a later week never moves an earlier one.
+CUDA_ONLY := cuda-bindings cuda-toolkit nvidia-cublas nvidia-cudnn-cu13 nvidia-cusparselt-cu13 nvidia-nccl-cu13 \
+	nvidia-nvshmem-cu13 triton
+COMPILE = uvx uv pip compile pyproject.toml --universal --python-version 3.11 --generate-hashes --no-emit-index-url \
+	--no-annotate --no-header --excludes .venv/cuda-only.txt
+lock:
+	@printf '%s\n' $(CUDA_ONLY) > .venv/cuda-only.txt
+	$(COMPILE) --all-extras -o requirements-all.lock
+	$(COMPILE) --extra test -c requirements-all.lock -o requirements.lock
+
+clean:
+	rm -rf .venv build *.egg-info

@@ -1,0 +1,137 @@
+"""The `lab` command."""
+
+import subprocess
+import sys
+from typing import Annotated
+
+import typer
+
+from .settings import LabError
+
+app = typer.Typer(
+    help="The course from the command line.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+
+
+@app.command()
+def prepare() -> None:
+    """Fetch and verify models and data; make sure Jupyter finds this environment. Safe to repeat."""
+    from . import assets
+
+    assets.prepare()
+
+
+@app.command()
+def start(
+    browser: Annotated[bool, typer.Option(help="Open the start page in a browser.")] = True,
+    port: Annotated[int, typer.Option(help="Port to serve on; a free one is found if it is taken.")] = 8888,
+) -> None:
+    """Open JupyterLab on the start page."""
+    from . import start as start_page
+    from .settings import current
+
+    page = start_page.write_notebook()
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--port={port}"]
+    command += [f"--ServerApp.root_dir={current().root}", f"--LabApp.default_url=/lab/tree/{page}"]
+    command += [] if browser else ["--no-browser"]
+    raise typer.Exit(subprocess.call(command))
+
+
+@app.command()
+def doctor(
+    speed: Annotated[bool, typer.Option(help="Measure the matmul rate (a few seconds).")] = True,
+) -> None:
+    """Examine this machine and say how to repair what is wrong."""
+    from rich.console import Console
+
+    from . import doctor as checks
+
+    console = Console()
+    findings = checks.examine()
+    for finding in findings:
+        mark = "[green]ok  [/]" if finding.ok else "[red]FIX [/]"
+        console.print(
+            f"{mark} {finding.what}: {finding.found}" + (f"\n       {finding.fix}" if finding.fix else "")
+        )
+    if speed:
+        _print_speed(console)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def build(
+    lessons: Annotated[list[str] | None, typer.Argument(help="Lesson ids; all when omitted.")] = None,
+) -> None:
+    """Build the notebooks from the manuscripts (for authors)."""
+    from . import authoring
+
+    for path in authoring.build(lessons or None):
+        typer.echo(path)
+
+
+@app.command()
+def run(
+    lesson: Annotated[str, typer.Argument(help='Lesson id, such as "day04".')],
+    variant: Annotated[str, typer.Option(help="learner, solved or misconceptions.")] = "learner",
+    profile: Annotated[str | None, typer.Option(help="smoke, cpu or gpu.")] = None,
+) -> None:
+    """Run a whole lesson without a browser and say where its outputs are."""
+    from . import running
+
+    result = running.run(lesson, variant, profile)
+    for event in result.of_kind("record"):
+        typer.echo(f"{event['name']} = {event['value']:.4g}")
+    memory = f", peak memory {result.peak_bytes / 2**30:.1f} GiB" if result.peak_bytes else ""
+    typer.echo(f"{lesson} ({variant}): {result.seconds:.0f} s{memory}. Outputs: {result.notebook}")
+    if result.error:
+        typer.echo(f"It stopped at {result.error}", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    lessons: Annotated[list[str] | None, typer.Argument(help="Lesson ids; all when omitted.")] = None,
+    profile: Annotated[str, typer.Option(help="smoke, cpu or gpu.")] = "cpu",
+) -> None:
+    """Run lessons solved, compare results with their bands, refresh the measured minutes and memory."""
+    from . import verifying
+
+    if not verifying.verify(lessons or None, profile):
+        raise typer.Exit(1)
+
+
+@app.command()
+def mlflow() -> None:
+    """Open the MLflow UI over your runs, on this machine only."""
+    from . import tracking
+
+    raise typer.Exit(subprocess.call(tracking.ui_command()))
+
+
+def _print_speed(console: object) -> None:
+    from . import doctor as checks
+    from . import timetable
+    from .settings import current
+
+    rates = checks.rates()
+    console.print(
+        f"     Speed: {rates['float32']:.0f} GFLOP/s in fp32, {rates['bfloat16']:.0f} GFLOP/s in bf16"
+    )
+    console.print(f"     Profile: {current().profile} (set LAB_PROFILE to choose another)")
+    for day in timetable.lessons():
+        minutes = checks.predicted_minutes(day["id"])
+        if minutes is not None:
+            console.print(f"     {day['title']}: about {minutes:.1f} minutes of computing here")
+
+
+def main() -> None:
+    """Run `lab`, turning a repairable mistake into one paragraph instead of a traceback."""
+    try:
+        app()
+    except LabError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(1) from None
