@@ -24,6 +24,7 @@ def build(lesson_ids: list[str] | None = None) -> list[Path]:
     Raises:
         LabError: when a manuscript is incomplete.
     """
+    write_atomically(current().root / "README.md", readme_text())
     written = []
     for day in _ready(lesson_ids):
         manuscript = manuscripts.read(day)
@@ -81,6 +82,21 @@ def answers_text(manuscript: manuscripts.Manuscript) -> str:
     return json.dumps(bundle, indent=1) + "\n"
 
 
+def readme_text() -> str:
+    """Refresh the map of the course in the README.
+
+    Returns:
+        The README with the table between its two `timetable` marks made anew.
+    """
+    from . import start
+
+    text = (current().root / "README.md").read_text(encoding="utf-8")
+    before, rest = text.split("<!-- timetable: begin -->\n")
+    after = rest[rest.index("<!-- timetable: end -->") :]
+    table = "\n".join(start.course_table({}, "lessons/"))
+    return f"{before}<!-- timetable: begin -->\n{table}\n{after}"
+
+
 def header(day: dict[str, Any]) -> str:
     """Write the head of a lesson from the timetable.
 
@@ -90,7 +106,7 @@ def header(day: dict[str, Any]) -> str:
     Returns:
         Markdown: title, promise, minutes per section, measured run time, prerequisites, navigation.
     """
-    lines = [f"# {day['title']}", "", f"*{day['promise']}*", "", *_badge(day)]
+    lines = [f"# {timetable.label(day)} · {day['title']}", "", f"*{day['promise']}*", "", *_badge(day)]
     lines += ["| section | minutes |", "|---|---:|"]
     lines += [f"| {section['title']} | {section['minutes']} |" for section in day["sections"]]
     lines += [f"| **together** | **{timetable.minutes(day)}** |", "", _measured(day), "", _prerequisites(day)]
@@ -266,8 +282,8 @@ def _prerequisites(day: dict[str, Any]) -> str:
     needed = day.get("prerequisites") or []
     if not needed:
         return "You need some Python. Nothing else comes before this."
-    titles = [timetable.lesson(lesson_id)["title"] for lesson_id in needed]
-    return f"Builds on: {'; '.join(titles)}. Skipped them? What this lesson needs, it makes for you."
+    titles = [timetable.label(timetable.lesson(lesson_id)) for lesson_id in needed]
+    return f"Builds on {', '.join(titles)}. Skipped them? What this lesson needs, it makes for you."
 
 
 def _navigation(day: dict[str, Any]) -> str:
@@ -283,12 +299,16 @@ def _navigation(day: dict[str, Any]) -> str:
 
 def _link(arrow: str, day: dict[str, Any]) -> str:
     if day["status"] != "ready":
-        return f"{arrow}{day['title']} (not written yet)"
-    return f"[{arrow}{day['title']}](../{day['lesson']}.ipynb)"
+        return f"{arrow}{timetable.label(day)} (not written yet)"
+    return f"[{arrow}{timetable.label(day)}](../{day['lesson']}.ipynb)"
 
 
 def _footer(day: dict[str, Any]) -> str:
     lines = ["---", ""]
+    if day.get("sources"):
+        lines += ["## Sources", ""]
+        lines += [f"- {source['title']}, {source['year']}. {source['section']}." for source in day["sources"]]
+        lines += [""]
     if day.get("milestone"):
         lines += [f"**Milestone: {day['milestone']}**", ""]
     return "\n".join([*lines, _navigation(day)])

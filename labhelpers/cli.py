@@ -125,7 +125,7 @@ def _print_speed(console: object) -> None:
     for day in timetable.lessons():
         minutes = checks.predicted_minutes(day["id"])
         if minutes is not None:
-            console.print(f"     {day['title']}: about {minutes:.1f} minutes of computing here")
+            console.print(f"     {timetable.label(day)}: about {minutes:.1f} minutes of computing here")
 
 
 def main() -> None:

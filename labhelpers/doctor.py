@@ -220,7 +220,12 @@ def _assets() -> list[Finding]:
     for status in assets.status():
         fix = "" if status.ready else "Run `lab prepare`."
         findings.append(
-            Finding(f"Asset {status.id}", status.ready, "ready" if status.ready else "missing", fix)
+            Finding(
+                f"Asset {status.id}",
+                status.ready,
+                status.state if status.ready else f"{status.state}: {status.detail}",
+                fix,
+            )
         )
     return findings
 

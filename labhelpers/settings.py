@@ -117,7 +117,9 @@ def start(lesson: str) -> Settings:
     settings.workspace.mkdir(parents=True, exist_ok=True)
     plots.use_style()
     _log_when_finished()
-    print(f"{day['title']}. Profile {settings.profile}, seed {settings.seed}, device {device()}.")
+    print(
+        f"{timetable.label(day)}, {day['title']}. Profile {settings.profile}, seed {settings.seed}, device {device()}."
+    )
     return settings
 
 

@@ -32,7 +32,7 @@ def page() -> str:
         if day
         else ["You have done every lesson that is written. Well done. More are coming."]
     )
-    lines += ["", "## The whole course", "", *_map()]
+    lines += ["", "## The whole course", "", *course_table(progress.read())]
     return "\n".join(lines)
 
 
@@ -72,28 +72,36 @@ def show() -> None:
     display(Markdown(page()))
 
 
+def course_table(ticked: dict[str, bool], folder: str = "") -> list[str]:
+    """Draw the map of the course.
+
+    Args:
+        ticked: checklist item → done, from `progress.read()`; empty for the README.
+        folder: prefix of the links, such as "lessons/".
+
+    Returns:
+        Lines of a Markdown table, one row per lesson.
+    """
+    rows = ["| when | lesson | minutes | |", "|---|---|---:|---|"]
+    for day in timetable.lessons():
+        done = all(ticked.get(item["id"], False) for item in day["checklist"])
+        ready = day["status"] == "ready"
+        title = f"[{day['title']}]({folder}{day['lesson']}.ipynb)" if ready else day["title"]
+        state = ("done" if done else "") if ready else "not written yet"
+        rows.append(f"| {timetable.label(day)} | {title} | {timetable.minutes(day)} | {state} |")
+    return rows
+
+
 def _invitation(day: dict[str, Any]) -> list[str]:
     ticked = progress.read()
     items = day["checklist"]
     done = sum(ticked.get(item["id"], False) for item in items)
     machine = doctor.predicted_minutes(day["id"])
-    lines = [f"## Next: {day['title']}", "", day["promise"], ""]
+    lines = [f"## Next: {timetable.label(day)} · {day['title']}", "", day["promise"], ""]
     lines += [f"- Plan {timetable.minutes(day)} minutes for yourself."]
     if machine is not None:
         lines += [f"- This machine will be computing for about {max(1, round(machine))} of them."]
     if done:
         lines += [f"- {done} of {len(items)} items of its checklist are ticked."]
     verb = "Continue" if done else "Begin"
-    return [*lines, "", f"### [→ {verb}: {day['title']}]({day['lesson']}.ipynb)"]
-
-
-def _map() -> list[str]:
-    ticked = progress.read()
-    rows = ["| week | lesson | minutes | |", "|---|---|---:|---|"]
-    for day in timetable.lessons():
-        done = all(ticked.get(item["id"], False) for item in day["checklist"])
-        ready = day["status"] == "ready"
-        title = f"[{day['title']}]({day['lesson']}.ipynb)" if ready else day["title"]
-        state = ("done" if done else "") if ready else "not written yet"
-        rows.append(f"| {day['week'].removeprefix('week')} | {title} | {timetable.minutes(day)} | {state} |")
-    return rows
+    return [*lines, "", f"### [→ {verb} {timetable.label(day)}]({day['lesson']}.ipynb)"]

@@ -71,6 +71,21 @@ def minutes(day: dict[str, Any]) -> int:
     return sum(section["minutes"] for section in day.get("sections", []))
 
 
+def label(day: dict[str, Any]) -> str:
+    """Name a lesson's place in the course.
+
+    Args:
+        day: a lesson from `lessons()`.
+
+    Returns:
+        Such as "Day 4" or "Weekend 1, Saturday".
+    """
+    if day["id"].startswith("day"):
+        return f"Day {int(day['id'].removeprefix('day'))}"
+    weekend, weekday = day["id"].split("_")
+    return f"Weekend {weekend.removeprefix('weekend')}, {weekday.capitalize()}"
+
+
 def band(lesson_id: str, name: str) -> tuple[float, float] | None:
     """Look up the range in which a recorded result is expected.
 

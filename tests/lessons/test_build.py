@@ -25,6 +25,12 @@ def test_notebook_on_disk_equals_a_fresh_build(day):
     assert sealed == authoring.answers_text(manuscript), hint
 
 
+def test_readme_shows_the_timetable():
+    assert (current().root / "README.md").read_text(encoding="utf-8") == authoring.readme_text(), (
+        "Run `make build`."
+    )
+
+
 @pytest.mark.parametrize("day", READY, ids=IDS)
 def test_learner_notebook_is_valid_and_shows_no_solution(day):
     notebook = nbformat.read(lesson_path(day), as_version=4)

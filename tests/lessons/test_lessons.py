@@ -59,7 +59,7 @@ def test_untouched_lesson_runs_to_its_end(run_lesson, lesson):
 @pytest.mark.parametrize("lesson", READY)
 def test_untouched_exercises_do_not_pass_and_say_what_to_do(run_lesson, lesson):
     checks = run_lesson(lesson, "learner").of_kind("check")
-    assert 3 <= len(checks)
+    assert len(checks) >= 3
     for check in checks:
         assert check["outcome"] == "untouched", check
         assert len(check["feedback"]) > 40

@@ -1,0 +1,1259 @@
+# %%
+import hashlib
+import unicodedata
+from collections import Counter, defaultdict
+
+import numpy as np
+import torch
+from datasets import Dataset, DatasetDict, concatenate_datasets
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.neighbors import KNeighborsClassifier
+from sklearn.pipeline import make_pipeline
+from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding
+from transformers.trainer_pt_utils import get_length_grouped_indices
+
+from labhelpers import data, exercise, models, plots, progress, quiz, settings, tracking, widgets
+
+lab = settings.start("day02")
+
+# %% [markdown]
+# ## Would you have said the same?
+#
+# A colleague shows you a sentiment model. It reads one sentence from a film review, says *positive* or
+# *negative*, and is right 97 times in 100. Is that brilliant, ordinary, or a sign that something went wrong?
+#
+# You cannot tell from the number. You need to know the data: how often do two *people* agree on such
+# sentences? Are some of the test sentences also in the training set? How many were dropped because they
+# were hard? Today you find out, for the sentences you will train on for the rest of the week.
+#
+# Start with one of them. Read it, and decide: positive or negative?
+
+# %%
+reviews = data.load("sentiment", neutral=True)
+spread = np.array([np.std(ratings) for ratings in reviews["ratings"]])
+disputed = reviews[int(spread.argmax())]
+print(disputed["text"])
+
+# %% [markdown]
+# Decided? Here is what other people said, from −4 (awful) to 4 (wonderful), one number per person.
+
+# %%
+print(sorted(disputed["ratings"]))
+print(f"The mean of these {len(disputed['ratings'])} ratings is {disputed['rating']:.1f}.")
+
+# %% [markdown]
+# Some of them judged the old film, some the remake. Nobody was careless, and still they do not agree.
+#
+# This is the most disputed sentence of the set. What about an ordinary one? Take one person, hide their
+# rating, and average all the others. How often does the one person land on the same side of zero as the
+# rest? Put your money down; you will compute the answer in about an hour.
+
+# %%
+human_guess = widgets.predict(
+    "day02-human", "One person agrees with the rest, in % of sentences that are not neutral", 50, 100, "%"
+)
+
+# %% [markdown]
+# ## Words become numbers
+#
+# A model computes with numbers. A **tokenizer** makes them: it cuts a text into pieces, the **tokens**, and
+# replaces each by its number in a fixed list, the vocabulary. Frequent words stay whole, rare ones fall into
+# pieces, so a list of some tens of thousands of entries can write anything.
+#
+# Every pretrained model comes with the tokenizer it grew up with. Ours are MiniLM, which reads, and SmolLM2,
+# which writes.
+
+# %%
+tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
+writer_tokenizer = AutoTokenizer.from_pretrained(models.source("decoder"))
+print(f"The reader's vocabulary has {len(tokenizer):,} tokens, the writer's {len(writer_tokenizer):,}.")
+
+# %% [markdown]
+# Now type something of your own: your name, a word only your family uses, a line of code, an emoji. Watch
+# where the cuts fall, and find the tokens that you never typed.
+
+# %%
+widgets.tokenizer_explorer(
+    {"WordPiece (reader)": tokenizer, "BPE (writer)": writer_tokenizer},
+    "A gorgeously naïve film 🙂\nTruly terrible.",
+)
+
+# %% [markdown]
+# Two families of tokenizers, two temperaments:
+#
+# - **WordPiece** (the BERT family) marks a piece that continues a word with `##`. A symbol it has never met
+#   becomes `[UNK]`, unknown: the information is gone.
+# - **Byte pair encoding**, BPE (the GPT family), starts from bytes and merges the pairs that occur most often.
+#   Bytes can write everything, so nothing is unknown. A leading `Ġ` stands for a space.
+#
+# Is anything lost on the way? Cut a sentence, glue it back together, and see.
+
+# %%
+shout = "I LOVED Amélie 🙂"
+for name, cutter in [("WordPiece", tokenizer), ("BPE", writer_tokenizer)]:
+    print(f"{name:9}", repr(cutter.decode(cutter(shout)["input_ids"])))
+
+# %% [markdown]
+# This WordPiece lowers capitals and drops accents before it cuts; for the encoder, shouting and whispering
+# are the same sentence. Keep that in mind: it comes back when we look for copies.
+#
+# And there are three tokens that nobody typed. `[CLS]` opens the text; the BERT family reads the whole
+# sentence off that position. `[SEP]` closes it. The third, `[PAD]`, appears when sentences travel together.
+
+# %%
+pair = tokenizer(["Truly terrible.", "A gorgeously naïve film."], padding=True)
+for ids, mask in zip(pair["input_ids"], pair["attention_mask"], strict=True):
+    print(tokenizer.convert_ids_to_tokens(ids))
+    print(mask)
+
+# %% [markdown]
+# A batch is a rectangle: every row needs the same length, so short sentences are filled up with `[PAD]`. The
+# **attention mask** (1 for real, 0 for padding) tells the model not to look there. It still has to compute
+# there, though. How much of a batch is padding depends only on how you cut the rectangle.
+#
+# Take every sentence of the reviews, in random order, in batches of 32.
+
+# %%
+lengths = np.array([len(ids) for ids in tokenizer(reviews["text"][:])["input_ids"]])
+shuffled = np.random.default_rng(lab.seed).permutation(len(lengths))
+
+
+def batches_of(order, size=32):
+    return [lengths[order[start : start + size]] for start in range(0, len(order), size)]
+
+
+print(f"{len(lengths):,} sentences, {lengths.mean():.1f} tokens on average, the longest has {lengths.max()}.")
+
+# %%
+padding_guess = widgets.predict(
+    "day02-padding",
+    "Padding in random batches of 32, each padded to its own longest sentence, in %",
+    0,
+    100,
+    "%",
+)
+
+
+# %% tags=["exercise"] exercise="day02/padding-share" answer="padding_share" minutes=8 difficulty=1
+# `batches` is a list of batches; each batch holds the lengths of its sentences, in tokens.
+# All sentences of a batch are padded to the longest one in that batch.
+# Return the share of padding among all cells of all batches together: a number from 0 to 1.
+def padding_share(batches):
+    """Share of the cells (sentence × position) that hold padding."""
+    ...
+
+
+# <solution>
+def padding_share(batches):
+    """Share of the cells (sentence × position) that hold padding."""
+    cells = sum(len(batch) * max(batch) for batch in batches)
+    real = sum(sum(batch) for batch in batches)
+    return 1 - real / cells
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="day02/padding-share"
+def check(answer):
+    if not callable(answer):
+        return "Write a function: the checks call `padding_share(batches)` with several lists of batches."
+    close = np.isclose
+    one = answer([[2, 4]])
+    if one is None:
+        return "Your function returns nothing. Did it end without `return`?"
+    if close(one, 0.75):
+        return "You returned the share of real tokens. We ask for the other cells, the wasted ones."
+    if close(one, 1 / 3):
+        return "You compared padding with real tokens. Compare it with all cells of the rectangle, padding included."
+    if close(one, 25):
+        return "Right idea, in percent. Return a share from 0 to 1, so that the figure below can scale it."
+    if not close(one, 0.25):
+        return "Try one batch by hand: lengths 2 and 4 make a rectangle of 2 rows. How many cells, how many are filled?"
+    if close(answer([[2, 4], [10]]), 0.125):
+        return "You averaged the batches' shares, so a batch of one counts like a batch of 32. Add up cells first."
+    if close(answer([[2, 4], [10]]), 14 / 30):
+        return "You padded everything to the longest sentence of all. Each batch is only padded to its own longest."
+    if not close(answer([[2, 4], [10]]), 1 / 9):
+        return (
+            "One batch works, two do not: each batch is a rectangle of its own, then all cells are added up."
+        )
+    return None
+
+
+hints = [
+    "How many cells does a batch of 3 sentences have when the longest has 7 tokens? How many of them are filled?",
+    "A batch has len(batch) * max(batch) cells, and sum(batch) of them are real. Sum both over all batches.",
+    "1 - (sum of all lengths) / (sum of len(batch) * max(batch)).",
+]
+misconceptions = [
+    (
+        "def padding_share(batches):\n    return np.mean([1 - sum(b) / (len(b) * max(b)) for b in batches])",
+        "averaged the batches' shares",
+    ),
+    (
+        "def padding_share(batches):\n    return sum(sum(b) for b in batches) / sum(len(b) * max(b) for b in batches)",
+        "share of real tokens",
+    ),
+    (
+        "def padding_share(batches):\n    real = sum(sum(b) for b in batches)\n"
+        "    return (sum(len(b) * max(b) for b in batches) - real) / real",
+        "compared padding with real tokens",
+    ),
+    (
+        "def padding_share(batches):\n    flat = [n for b in batches for n in b]\n"
+        "    return 1 - sum(flat) / (len(flat) * max(flat))",
+        "longest sentence of all",
+    ),
+]
+
+# %% [markdown]
+# Four ways to cut the same sentences into rectangles. The last one uses what `Trainer` calls
+# `group_by_length`: shuffle, then let sentences of like length travel together.
+
+# %%
+generator = torch.Generator().manual_seed(lab.seed)
+grouped = get_length_grouped_indices(lengths.tolist(), batch_size=32, generator=generator)
+shares = {
+    "fixed at 512 tokens": 1 - lengths.mean() / 512,
+    "fixed at 128 tokens": 1 - lengths.mean() / 128,
+    "longest in a random batch": padding_share(batches_of(shuffled)),
+    "longest in a batch grouped by length": padding_share(batches_of(np.array(grouped))),
+}
+
+# %%
+random_share, grouped_share = list(shares.values())[2:]
+figure = plots.bars(
+    list(shares), [100 * share for share in shares.values()], xlabel="padding, % of all cells",
+    title=f"The same sentences, from {100 * max(shares.values()):.0f} % padding to {100 * grouped_share:.0f} %",
+)  # fmt: skip
+plots.show(
+    figure,
+    alt="Bars: padding is about 95 % when fixed at 512 tokens, 79 % at 128, half of all cells in random "
+    "batches, and a few percent when sentences are grouped by length.",
+)
+
+# %%
+padding_guess.compare(100 * random_share)
+speedup = (1 - grouped_share) / (1 - random_share)
+print(
+    f"Grouped by length, each cell computed does {speedup:.1f} times as much useful work as in random batches."
+)
+
+# %% [markdown]
+# Padding to the longest sentence *sounds* thrifty. But in 32 random sentences there is nearly always a long
+# one, and the others pay for it. Day 4 trains with grouped batches for this reason.
+
+# %% [markdown]
+# ## The datasets library, and four formats
+#
+# You have already used a Hugging Face `Dataset`. It is a table with typed columns that can stay on disk while
+# you work with it. Five moves cover most of what you will ever need.
+
+# %%
+print(reviews)
+print(reviews.features)
+
+# %% [markdown]
+# **Look**: a row is a dictionary, a slice is a dictionary of columns. Read these five aloud; it is the
+# cheapest quality check there is.
+
+# %%
+for row in reviews.shuffle(seed=lab.seed).select(range(5)):
+    print(f"{row['rating']:5.1f}  {reviews.features['label'].int2str(row['label']):8}  {row['text']}")
+
+# %% [markdown]
+# The label is a number, and the feature `ClassLabel` remembers its name. The 1 in the data and the word
+# *positive* in your head can drift apart otherwise, and no error message will tell you.
+#
+# **Select and filter** keep rows, **map** makes columns. With `batched=True` the function gets a dictionary of
+# lists, a thousand rows at once. Nothing is changed in place: each move returns a new data set.
+
+# %%
+short = reviews.filter(lambda row: len(row["text"]) < 25)
+with_words = short.map(lambda batch: {"words": [len(t.split()) for t in batch["text"]]}, batched=True)
+print(f"{len(short)} sentences are shorter than 25 characters. Three of them:")
+print(with_words.select(range(3)).select_columns(["text", "words", "rating"]).to_pandas().to_string())
+
+# %% [markdown]
+# A trap, since it costs everybody ten minutes once: `reviews["text"]` is a view that reads from the table when
+# asked. It is not a list, and a tokenizer will refuse it. `reviews["text"][:]` is the list.
+#
+# **Bundle**: several data sets with the same columns, such as the splits, live in a `DatasetDict`.
+
+# %%
+toy = Dataset.from_dict({"text": ["fine", "awful"], "label": [1, 0]})
+print(type(toy["text"]).__name__, "or", type(toy["text"][:]).__name__)
+print(DatasetDict({"train": toy, "validation": toy.select([0])}))
+
+# %% [markdown]
+# ### One opinion, four shapes
+#
+# Data for fine-tuning come in four shapes, and which one you need depends on the model and on the task:
+#
+# | format | columns | for |
+# |---|---|---|
+# | text and label | `text`, `label` | a classifier: it chooses |
+# | instruction | `instruction`, `input`, `output` | a writer: one task, one answer |
+# | question and context | `question`, `context`, `answers` | a reader that points at the answer in a text |
+# | chat | `messages` with `role` and `content` | a writer that holds a conversation |
+#
+# Our reviews are text and label. Here is one as an instruction.
+
+# %%
+names = reviews.features["label"].names[:2]
+review = next(row for row in reviews if row["rating"] > 3 and len(row["text"]) < 60)
+task = data.to_instruction(review, labels=names)
+for key, value in task.items():
+    print(f"{key:12} {value}")
+
+# %% [markdown]
+# A chat is a list of messages, each with a `role` (*system*, *user* or *assistant*) and a `content`. The last
+# one is the assistant's, because that is what the model learns to write.
+
+
+# %% tags=["exercise"] exercise="day02/to-chat" answer="to_chat" minutes=8 difficulty=1
+# `row` is a review: `row["text"]` is a string, `row["label"]` is 0 or 1, and `names` gives the label names.
+# Return {"messages": [...]} with two messages: the user asks about the review (its text must be in there)
+# and says which answers are possible; the assistant answers with the name of the label, nothing else.
+def to_chat(row, names):
+    """One review as a conversation of two messages."""
+    ...
+
+
+# <solution>
+def to_chat(row, names):
+    """One review as a conversation of two messages."""
+    question = f"Is this review {' or '.join(names)}?\n\n{row['text']}"
+    answer = names[row["label"]]
+    return {
+        "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
+    }
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="day02/to-chat"
+def check(answer):
+    if not callable(answer):
+        return "Write a function: the checks call `to_chat(row, names)` with rows of their own."
+    made = answer({"text": "A pure joy.", "label": 1}, ["bad", "good"])
+    if isinstance(made, list):
+        return 'You returned the bare list. A row is a dictionary: put the list under the key "messages".'
+    if not isinstance(made, dict) or not isinstance(made.get("messages"), list):
+        return 'Return a dictionary with one key, "messages", that holds a list of two dictionaries.'
+    messages = made["messages"]
+    roles = [message.get("role") for message in messages]
+    if roles == ["assistant", "user"]:
+        return "The assistant speaks first here. The model learns to write the last message, so that must be its answer."
+    if roles[-2:] != ["user", "assistant"] or set(roles[:-2]) - {"system"}:
+        return f"The roles are {roles}. Templates know the names system, user and assistant; here user asks, then assistant."
+    question, reply = messages[-2].get("content"), messages[-1].get("content")
+    if not isinstance(reply, str) or reply.strip() in ("0", "1"):
+        return "The assistant answers with a number. To a model that writes, a class number means nothing: use its name."
+    if reply.strip() == "bad":
+        return "The label is 1, but the assistant said the name of label 0. How does a number find its place in `names`?"
+    if reply.strip() != "good":
+        return "The assistant should say the label's name, taken from `names`, and nothing else: extra words cost at test time."
+    if "A pure joy." not in str(question):
+        return "The review is not in the user's message, so the model would have to guess."
+    whole = " ".join(str(message["content"]) for message in messages[:-1])
+    if not all(name in whole for name in ("bad", "good")):
+        return "The question does not say which answers are possible. Name all of `names`, or the model invents words of its own."
+    return None
+
+
+hints = [
+    "Which of the two messages holds the text, and which holds the label?",
+    'Each message is a dictionary: {"role": "user", "content": "..."}. `names[row["label"]]` is the label\'s name.',
+    'return {"messages": [{"role": "user", ...}, {"role": "assistant", ...}]}, with " or ".join(names) in the question.',
+]
+misconceptions = [
+    (
+        "def to_chat(row, names):\n    return {'messages': [{'role': 'user', 'content': ' or '.join(names) + row['text']},"
+        " {'role': 'assistant', 'content': str(row['label'])}]}",
+        "answers with a number",
+    ),
+    (
+        "def to_chat(row, names):\n    return [{'role': 'user', 'content': row['text']},"
+        " {'role': 'assistant', 'content': names[row['label']]}]",
+        "bare list",
+    ),
+    (
+        "def to_chat(row, names):\n    return {'messages': [{'role': 'user', 'content': ' or '.join(names) + row['text']},"
+        " {'role': 'bot', 'content': names[row['label']]}]}",
+        "Templates know the names",
+    ),
+    (
+        "def to_chat(row, names):\n    return {'messages': [{'role': 'user', 'content': row['text']},"
+        " {'role': 'assistant', 'content': names[row['label']]}]}",
+        "which answers are possible",
+    ),
+]
+
+# %% [markdown]
+# What does the writer see? Its **chat template** turns messages into one string, with markers for who speaks.
+# (It also adds a system message of its own if you give none.)
+
+# %%
+chat = to_chat(review, names)
+print(writer_tokenizer.apply_chat_template(chat["messages"], tokenize=False))
+
+# %% [markdown]
+# The fourth shape, question and context, is the strict one: the answer must stand word for word in the
+# context, because the model answers by pointing. A label is nowhere in the text, so a review cannot simply be
+# converted. `data.to_question_answer` says so. The way round it is to put the possible answers into the
+# context yourself.
+
+# %%
+try:
+    data.to_question_answer(review)
+except settings.LabError as error:
+    print(error, "\n")
+print(
+    data.to_question_answer(
+        {
+            "question": "Is the review negative or positive?",
+            "context": f"negative or positive. {review['text']}",
+            "answer": names[review["label"]],
+        }
+    )
+)
+
+# %% [markdown]
+# And the way back, from a chat to text and label? `data.to_text_label` does that one. A round trip is the
+# quickest test of any conversion: what comes back must be what you put in.
+
+# %%
+back = data.to_text_label(data.to_chat(review, labels=names))
+print(back)
+print(
+    "Same text and same label as before:", back == {"text": review["text"], "label": names[review["label"]]}
+)
+
+# %% [markdown]
+# ## Meet the reviews
+#
+# Each sentence was rated by a crowd, and the label is the sign of the mean. You will often read that every
+# sentence of this set has 20 ratings. Count.
+
+# %%
+raters = Counter(len(ratings) for ratings in reviews["ratings"])
+print(
+    f"From {min(raters)} to {max(raters)} people rated a sentence; most often it was {raters.most_common(1)[0][0]}."
+)
+print(
+    f"{sum(raters[n] for n in raters if n == 20) / len(reviews):.0%} of the sentences have exactly 20 ratings."
+)
+
+# %% [markdown]
+# ### How long?
+#
+# A model reads at most `max_length` tokens; the rest is cut off, and too large a value wastes memory. The rule
+# of thumb: choose it so that 99 % of the texts fit. But mind the other limit. Here are our sentences beside
+# whole newspaper articles.
+
+# %%
+articles = data.load("topics")
+article_lengths = np.array([len(ids) for ids in tokenizer(articles["text"][:], verbose=False)["input_ids"]])
+for name, counts in [("sentences", lengths), ("articles", article_lengths)]:
+    print(f"{name:10}" + "".join(f"  {q} %: {np.percentile(counts, q):5.0f}" for q in (50, 95, 99, 100)))
+print(f"{(article_lengths > 512).mean():.0%} of the articles have more than 512 tokens.")
+
+# %% [markdown]
+# Why 512? Many guides recommend a `max_length` of 1,024 or 2,048 for long texts. The BERT family has learnt
+# one vector for each *position*, and its table of positions has a last row. Ask for more and see.
+
+# %%
+encoder = AutoModel.from_pretrained(models.source("encoder"))
+print("Rows in the table of positions:", encoder.embeddings.position_embeddings.num_embeddings)
+try:
+    encoder(input_ids=torch.ones(1, 600, dtype=torch.long))
+except (IndexError, RuntimeError) as error:
+    print(f"600 tokens: {type(error).__name__}: {error}")
+
+
+# %% tags=["exercise"] exercise="day02/max-length" answer="choose_max_length" minutes=8 difficulty=2
+# Return a max_length (int) for texts with these lengths (array, in tokens, [CLS] and [SEP] included):
+# at least 99 % of the texts fit, it is the smallest such multiple of 8 (processors like those),
+# and it never exceeds `cap`.
+def choose_max_length(lengths, cap=512):
+    """Smallest multiple of 8 that fits 99 % of the texts, at most `cap`."""
+    ...
+
+
+# <solution>
+def choose_max_length(lengths, cap=512):
+    """Smallest multiple of 8 that fits 99 % of the texts, at most `cap`."""
+    needed = np.percentile(lengths, 99)
+    return min(int(np.ceil(needed / 8)) * 8, cap)
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="day02/max-length"
+def check(answer):
+    if not callable(answer):
+        return (
+            "Write a function: the checks call `choose_max_length(lengths, cap)` with lengths of their own."
+        )
+    even = np.full(100, 24)
+    if answer(np.full(100, 700)) != 512:
+        return "All texts had 700 tokens, and the model would have crashed: nothing may exceed `cap`."
+    if answer(even) == 32:
+        return "24 tokens already fit into 24. Round up only when the number is not a multiple of 8."
+    if answer(even) != 24:
+        return f"100 texts of 24 tokens need 24, a multiple of 8; you gave {answer(even)}."
+    longer = np.array([10] * 97 + [41] * 3)
+    if answer(longer) == 40:
+        return "You rounded down or to the nearest, so the 99th percentile no longer fits. Round up."
+    if answer(longer) in (16, 11, 12):
+        return "That is the mean or the median, not the 99th percentile: 3 texts in 100 would be cut, we allow one."
+    if answer(longer) != 48:
+        return f"3 texts of 100 have 41 tokens and must fit; the next multiple of 8 is wanted, you gave {answer(longer)}."
+    if answer(np.array([10] * 999 + [400])) >= 400:
+        return "You made room for the very longest text. One in a thousand may be cut; the other 999 would be padded for it."
+    if answer(np.full(100, 700), 128) != 128:
+        return "The limit is an argument: a model with cap=128 must get 128, too."
+    return None
+
+
+hints = [
+    "np.percentile(lengths, 99) is the length that 99 % of the texts do not exceed.",
+    "Round up to a multiple of 8: divide by 8, np.ceil, times 8.",
+    "min(..., cap) at the end, and int(...) because a length is a whole number.",
+]
+misconceptions = [
+    (
+        "def choose_max_length(lengths, cap=512):\n    return int(np.ceil(np.percentile(lengths, 99) / 8)) * 8",
+        "nothing may exceed `cap`",
+    ),
+    (
+        "def choose_max_length(lengths, cap=512):\n    return min(int(np.ceil(max(lengths) / 8)) * 8, cap)",
+        "very longest text",
+    ),
+    (
+        "def choose_max_length(lengths, cap=512):\n    return min(int(np.percentile(lengths, 99)) // 8 * 8, cap)",
+        "Round up.",
+    ),
+    (
+        "def choose_max_length(lengths, cap=512):\n    return min((int(np.percentile(lengths, 99)) // 8 + 1) * 8, cap)",
+        "24 tokens already fit",
+    ),
+]
+
+# %%
+for name, counts in [("sentences", lengths), ("articles", article_lengths)]:
+    chosen = choose_max_length(counts)
+    print(f"{name}: max_length {chosen} cuts {(counts > chosen).mean():.1%} of them.")
+
+# %% [markdown]
+# For the sentences the rule works. For the articles the cap wins, and about a third of them lose their end. Is
+# that bad? For the *topic* hardly: a news article says what it is about in its first lines. For a film review
+# that turns in its last sentence, it would be. The percentile cannot know; you have to read.
+
+# %% [markdown]
+# ### How sure are the people?
+#
+# Back to the wager. For one sentence: take each rater in turn, compare the sign of their rating with the sign
+# of the mean of *the others*, and count how often they match.
+
+
+# %% tags=["exercise"] exercise="day02/agreement" answer="agreement" minutes=12 difficulty=2
+# `ratings` is a list of whole numbers from -4 to 4, one per person, at least three of them.
+# For each person: does their sign equal the sign of the mean of all the OTHER ratings?
+# A zero, theirs or the others' mean, counts as half a match: they would have to toss a coin.
+# Return the mean over the persons, a number from 0 to 1.
+def agreement(ratings):
+    """How often one rater agrees with the rest about the sign."""
+    ...
+
+
+# <solution>
+def agreement(ratings):
+    """How often one rater agrees with the rest about the sign."""
+    own = np.array(ratings, dtype=float)
+    others = (own.sum() - own) / (len(own) - 1)
+    product = np.sign(own) * np.sign(others)
+    return float(np.mean((product + 1) / 2))
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="day02/agreement"
+def check(answer):
+    if not callable(answer):
+        return "Write a function: the checks call `agreement(ratings)` with lists of ratings."
+    close = np.isclose
+    if not close(answer([2, 3, 1, 4]), 1):
+        return "Four people all gave a positive rating, so everybody agrees with the rest: that should be 1."
+    if not close(answer([3, 2, 2, -1]), 0.75):
+        return "With 3, 2, 2, −1, three persons in four are on the side of the others. Is yours a share of persons?"
+    alone = answer([3, -1, -1])
+    if close(alone, 1 / 3):
+        return (
+            "You let each rater's own number into the mean, so everybody votes for themselves. Leave it out."
+        )
+    if not close(alone, 0):
+        return "For 3, −1, −1 nobody sits on the side of the others' mean: 3 against −1, and −1 against +1, twice."
+    zeros = answer([0, 2, 2, 2])
+    if close(zeros, 0.75):
+        return "You counted the rating 0 as a disagreement. A rater who says 0 would have to toss a coin: half a match."
+    if close(zeros, 1):
+        return "You counted the rating 0 as full agreement, or left that person out. It is half a match."
+    if not close(zeros, 0.875):
+        return "With 0, 2, 2, 2 three persons agree fully and one tosses a coin."
+    if not close(answer([1, 2, -2]), 1 / 6):
+        return "The others' mean can be 0, too: with 1, 2, −2 that happens to the first person. Half a match again."
+    return None
+
+
+hints = [
+    "The mean of the others is (sum of all - own) / (how many - 1).",
+    "np.sign gives -1, 0 or 1. Multiply the two signs: 1 is a match, -1 is none, 0 is the coin.",
+    "(product of the signs + 1) / 2 turns -1, 0, 1 into 0, a half, 1. Then take the mean.",
+]
+misconceptions = [
+    (
+        "def agreement(ratings):\n    r = np.array(ratings)\n    return np.mean((np.sign(r) * np.sign(r.mean()) + 1) / 2)",
+        "votes for themselves",
+    ),
+    (
+        "def agreement(ratings):\n    r = np.array(ratings, float)\n    o = (r.sum() - r) / (len(r) - 1)\n"
+        "    return np.mean(np.sign(r) == np.sign(o))",
+        "as a disagreement",
+    ),
+    (
+        "def agreement(ratings):\n    r = np.array(ratings, float)\n    o = (r.sum() - r) / (len(r) - 1)\n"
+        "    return np.mean(r * o >= 0)",
+        "full agreement",
+    ),
+]
+
+# %% [markdown]
+# `map` puts it beside every sentence. Then we look at it against the strength of the opinion, which is how far
+# the mean rating is from zero.
+
+# %%
+rated = reviews.map(lambda row: {"agreement": agreement(row["ratings"])})
+agreements = np.array(rated["agreement"][:])
+strength = np.abs(np.array(rated["rating"][:]))
+edges = np.array([0, 0.25, 0.5, 0.75, 1, 1.5, 2, 2.5, 3, 4.01])
+bins = np.digitize(strength, edges) - 1
+by_strength = [100 * agreements[bins == b].mean() for b in range(len(edges) - 1)]
+
+# %%
+centres = (edges[:-1] + edges[1:]) / 2
+figure = plots.lines(
+    centres, {"one person\nagrees": by_strength, "a coin": [50] * len(centres)},
+    title="Near zero, people agree no better than coins", xlabel="strength: distance of the mean rating from 0",
+    ylabel="agreement with the others, %",
+)  # fmt: skip
+plots.show(
+    figure,
+    alt="Line: agreement of one person with the others rises from near 50 % for sentences rated about zero "
+    "to nearly 100 % for sentences with strong ratings.",
+)
+
+# %% [markdown]
+# This is why the course drops sentences with a strength below 0.5: their label is a coin toss, and a model
+# would be trained, and judged, on coin tosses. But dropping is a decision, and it has a price. Move the cut-off
+# and watch three things: how many sentences remain, how balanced they are, how much people agree.
+
+# %%
+ratings = np.array(rated["rating"][:])
+
+
+def drop_weak(cut_off=0.5):
+    keep = strength >= cut_off
+    figure = plots.histogram(
+        ratings, bins=np.linspace(-4, 4, 65), markers={"cut": -cut_off, "and": cut_off},
+        title=f"{keep.mean():.0%} stay, {(ratings[keep] > 0).mean():.0%} of them positive; "
+        f"people agree on {agreements[keep].mean():.1%}",
+        xlabel="mean rating of a sentence", ylabel="sentences",
+    )  # fmt: skip
+    plots.show(figure, alt=f"Histogram of mean ratings, two humps left and right of zero; cut at ±{cut_off}.")
+
+
+widgets.explore(drop_weak, cut_off=(0.0, 3.0, 0.25))
+
+# %% [markdown]
+# At 3.0 the task is beautifully clean, and useless: the model would meet nothing but raptures and
+# demolitions, and you would report a splendid accuracy for it. **Every filter that looks at the label makes
+# the test easier.** Say in your report that you used one; this course uses 0.5.
+
+# %%
+kept = strength >= 0.5
+print(f"Kept {kept.sum():,} of {len(kept):,} sentences; {(~kept).sum():,} dropped.")
+print(
+    f"One person agrees with the rest: kept {agreements[kept].mean():.1%}, dropped {agreements[~kept].mean():.1%}"
+)
+human_guess.compare(100 * agreements[kept].mean())
+
+# %% [markdown]
+# ### Is that the human ceiling?
+#
+# It is tempting to say: people reach this number, so a model cannot beat it. Careful. That number says how
+# good *one* person is at predicting a crowd. The label is the verdict of the whole crowd, and a crowd is
+# steadier than its members. How steady? Split each sentence's raters into two random halves and ask whether
+# the two halves agree.
+
+# %%
+rng = np.random.default_rng(lab.seed)
+
+
+def halves_agree(ratings):
+    mixed = rng.permutation(ratings)
+    half = len(mixed) // 2
+    signs = np.sign(mixed[:half].mean()) * np.sign(mixed[half:].mean())
+    return (signs + 1) / 2
+
+
+halves = np.mean([halves_agree(row) for row, keep in zip(rated["ratings"], kept, strict=True) if keep])
+print(f"One person and the rest agree on {agreements[kept].mean():.1%}; two half crowds on {halves:.1%}.")
+
+# %% [markdown]
+# So there are two marks on the wall, not one ceiling. A model near the first is as good as a single careful
+# reader. A model between the two predicts the crowd better than one reader does, and that is possible. The
+# colleague from this morning could be honest. Above the second mark there is no room for honest work: that
+# would be predicting noise.
+#
+# Both marks are a little kind: the same ratings that decided which sentences stay are used again to measure
+# how well people agree on them.
+
+# %% [markdown]
+# ## A leak, found and fixed
+#
+# The other explanation for a high score is less pleasant. If a test sentence is also in the training set, the
+# model does not have to understand it. It only has to remember. That is a **leak**.
+#
+# Copies are rarely exact. Here are some tweets from the same collection.
+
+# %%
+tweets = data.load("tweets")
+words = defaultdict(list)
+for row in tweets:
+    words[row["text"].casefold()].append((row["text"], round(row["rating"], 1)))
+twins = [found for found in words.values() if len(found) > 1]
+for first, second in twins[:3]:
+    print(f"{first[1]:5}  {first[0]}\n{second[1]:5}  {second[0]}\n")
+print(f"Exact copies among {len(tweets):,} tweets: {len(tweets) - len(set(tweets['text'][:]))}")
+
+# %% [markdown]
+# Shouted copies. (Look at the ratings: people hear the capitals. Our encoder cannot: to it the two are the
+# same sequence of tokens, as you saw above.) A comparison with `==` finds none of them.
+#
+# The cure is to compare a **normalised hash**: bring the text into one standard form, then turn it into a short
+# fingerprint. Equal fingerprints mean equal texts, and fingerprints are quick to compare, store and share.
+
+
+# %% tags=["exercise"] exercise="day02/text-hash" answer="text_hash" minutes=10 difficulty=2
+# Return a fingerprint of `text`, as a string of hexadecimal digits (hashlib.sha256(...).hexdigest()).
+# Texts that differ only in capitals, in the amount of white space, or in how Unicode writes the same
+# letters (unicodedata.normalize("NFKC", ...)) get the same fingerprint; all other texts different ones.
+def text_hash(text):
+    """Fingerprint of a text that ignores capitals, spacing and Unicode form."""
+    ...
+
+
+# <solution>
+def text_hash(text):
+    """Fingerprint of a text that ignores capitals, spacing and Unicode form."""
+    plain = unicodedata.normalize("NFKC", text).casefold()
+    return hashlib.sha256(" ".join(plain.split()).encode("utf-8")).hexdigest()
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="day02/text-hash"
+def check(answer):
+    if not callable(answer):
+        return "Write a function: the checks call `text_hash(text)` with texts of their own."
+    made = answer("A pure joy.")
+    if isinstance(made, int):
+        return "Python's own hash() changes with every start of Python, so it cannot be saved. Use hashlib.sha256."
+    if made == "a pure joy.":
+        return "That is the standard form itself. Turn it into a fingerprint, so that it is short and reveals no text."
+    if not isinstance(made, str) or not set(made) <= set("0123456789abcdef") or len(made) < 16:
+        return (
+            "Return the hexadecimal digits as a string: hashlib.sha256(...).hexdigest(), at least 16 of them."
+        )
+    if answer("A PURE joy.") != made:
+        return "The shouted copy has another fingerprint: capitals still count."
+    if answer("notable") == answer("no table"):
+        return "“notable” and “no table” became one text: you removed the spaces. Only their amount should not matter."
+    if answer("  A pure\n joy. ") != made:
+        return "A copy with a line break and extra spaces has another fingerprint: white space still counts."
+    if answer("ﬁne cafe\u0301") != answer("fine café"):
+        return "Unicode can write “café” and “ﬁne” in two ways; they look alike on the screen and differ in bytes. Normalise first."
+    if answer("no good") == answer("good no"):
+        return "“no good” and “good no” became one text: the order of the words matters."
+    return None if answer("fine") != answer("fire") else "Two different words have one fingerprint."
+
+
+hints = [
+    "Three steps before hashing: Unicode form, capitals, white space. In which order do you need them?",
+    '" ".join(text.split()) leaves exactly one space between words and none at the ends.',
+    'normalize("NFKC", text), then .casefold(), then split and join, then .encode("utf-8"), then sha256.',
+]
+misconceptions = [
+    ("def text_hash(text):\n    return hash(text.lower())", "changes with every start of Python"),
+    (
+        "def text_hash(text):\n    return hashlib.sha256(text.encode()).hexdigest()",
+        "capitals still count",
+    ),
+    (
+        "def text_hash(text):\n    return hashlib.sha256(text.lower().strip().encode()).hexdigest()",
+        "white space still counts",
+    ),
+    (
+        "def text_hash(text):\n    return hashlib.sha256(''.join(text.lower().split()).encode()).hexdigest()",
+        "removed the spaces",
+    ),
+    (
+        "def text_hash(text):\n    return hashlib.sha256(' '.join(text.lower().split()).encode()).hexdigest()",
+        "two ways",
+    ),
+]
+
+# %%
+for name, dataset in [("reviews", reviews), ("tweets", tweets), ("articles", articles)]:
+    texts = dataset["text"][:]
+    exact, hashed = len(texts) - len(set(texts)), len(texts) - len(set(map(text_hash, texts)))
+    print(f"{name:9} {len(texts):6,} texts, {exact:4} exact copies, {hashed:4} by fingerprint")
+
+# %% [markdown]
+# The reviews are nearly clean. The articles hold many exact copies: a newsroom publishes the same story under
+# two headlines. The tweets hold only the kind that `==` misses.
+#
+# Now for the damage. Split the tweets at random, as one does, and classify each test tweet by its most similar
+# training tweet: a model that does nothing but remember. Ten different random splits, so that luck evens out.
+# *Reported* is the accuracy on the whole test set. *Honest* is the accuracy on those test tweets that have no
+# copy in the training set.
+
+# %%
+texts, labels = np.array(tweets["text"][:], dtype=object), np.array(tweets["label"][:])
+prints = np.array([text_hash(text) for text in texts])
+
+
+def naive_split_scores(labels, seed):
+    order = np.random.default_rng(seed).permutation(len(texts))
+    test, train = order[: len(texts) // 10], order[len(texts) // 10 :]
+    memory = make_pipeline(TfidfVectorizer(), KNeighborsClassifier(1, metric="cosine"))
+    right = memory.fit(texts[train], labels[train]).predict(texts[test]) == labels[test]
+    leaked = np.isin(prints[test], prints[train])
+    return leaked.mean(), right.mean(), right[~leaked].mean(), right[leaked].mean()
+
+
+leaked, reported, honest, on_copies = np.mean(
+    [naive_split_scores(labels, seed) for seed in range(10)], axis=0
+)
+print(f"{leaked:.1%} of the test tweets have a copy in training; on those the model scores {on_copies:.0%}.")
+print(f"Reported {reported:.1%}, honest {honest:.1%}: the leak gave {100 * (reported - honest):.1f} points.")
+
+# %% [markdown]
+# A perfect score on the copies, and yet the total hardly moves. Is the leak harmless, then? Before you answer,
+# the same again with a task that nobody can solve: each tweet gets a label by tossing a coin, and copies get
+# the label of their original. A model that scores above 50 % here has learnt nothing about language at all.
+
+# %%
+coin = {key: toss for key, toss in zip(prints, rng.integers(0, 2, len(prints)), strict=True)}
+tossed = np.array([coin[key] for key in prints])
+_, coin_reported, coin_honest, _ = np.mean([naive_split_scores(tossed, seed) for seed in range(10)], axis=0)
+print(f"Coin labels: reported {coin_reported:.1%}, honest {coin_honest:.1%}.")
+
+# %% [markdown]
+# Same leak, more points. Arithmetic explains the surprise. On a share *s* of the test set the model goes from
+# its honest accuracy *a* to 1, so the leak gives *s · (1 − a)*: it pays most where the task is hard and the
+# copies are many. Move both.
+
+
+# %%
+def leak_gain(leaked_percent=3, honest_percent=80):
+    share = leaked_percent / 100
+    honest_axis = np.arange(50, 101)
+    figure = plots.lines(
+        honest_axis, {"reported": honest_axis + share * (100 - honest_axis), "honest": honest_axis},
+        title=f"{leaked_percent} % copies turn an honest {honest_percent} % into "
+        f"{honest_percent + share * (100 - honest_percent):.1f} %",
+        xlabel="honest accuracy, %", ylabel="accuracy you would see, %",
+    )  # fmt: skip
+    figure.axes[0].axvline(honest_percent, color="#5F5F5F", linestyle="--", lw=1.2)
+    plots.show(
+        figure,
+        alt="Two lines: reported accuracy lies above honest accuracy, most on the left where the task is hard.",
+    )
+
+
+widgets.explore(leak_gain, leaked_percent=(0, 60), honest_percent=(50, 100))
+
+# %% [markdown]
+# With our tweets the effect is small, and we say so. With code, forum posts or scraped web pages, where a
+# third of everything can be a copy, it decides which model "wins". The cure costs one line either way:
+# de-duplicate **first**, then split. (The other order removes copies within each split, and leaves those
+# *between* splits, which are the ones that hurt.)
+
+# %%
+clean = data.deduplicate(tweets)
+halved = clean.train_test_split(test_size=0.1, stratify_by_column="label", seed=lab.seed)
+print("Texts in more than one split:", len(data.leaks(halved)))
+
+# %% [markdown]
+# ## Split 80/10/10
+#
+# Three parts, three jobs. The model learns from **train**. You compare choices, as often as you like, on
+# **validation**. **Test** is the sealed exam: opened once, at the end of Day 4. A good split is *stratified*,
+# which means that each part has the same mix of labels, and free of leaks.
+#
+# Three colleagues each send you a split of the same 2,000 reviews. One did well.
+
+# %%
+pool = reviews.filter(lambda row: row["label"] < 2).shuffle(seed=lab.seed).select(range(2000))
+
+
+def cut(dataset):
+    n = len(dataset)
+    parts = {"train": (0, n * 8 // 10), "validation": (n * 8 // 10, n * 9 // 10), "test": (n * 9 // 10, n)}
+    return DatasetDict({name: dataset.select(range(*ends)) for name, ends in parts.items()})
+
+
+by_label = {name: pool.filter(lambda row, n=name: row["label"] == n) for name in (0, 1)}
+ann = cut(pool.sort("rating").map(lambda row: {"text": row["text"].strip()}))
+bob = cut(concatenate_datasets([by_label[0], by_label[1], by_label[1].select(range(60))]).shuffle(seed=1))
+first = data.deduplicate(pool).train_test_split(test_size=0.2, stratify_by_column="label", seed=2)
+rest = first["test"].train_test_split(test_size=0.5, stratify_by_column="label", seed=2)
+eve = DatasetDict({"train": first["train"], "validation": rest["train"], "test": rest["test"]})
+
+# %% tags=["exercise"] exercise="day02/three-splits" answer="verdicts" minutes=10 difficulty=3
+# Judge the DatasetDicts `ann`, `bob` and `eve`. Useful: data.leaks(splits), and the mix of labels of a
+# part, Counter(splits["test"]["label"][:]). Read the code above, too: each flaw has a cause.
+# For each name give "sound", "leaks" (texts shared between parts) or "skewed" (mixes of labels differ).
+verdicts = ...
+
+
+# <solution>
+def verdict(splits):
+    if data.leaks(splits):
+        return "leaks"
+    mixes = [np.mean(part["label"][:]) for part in splits.values()]
+    return "skewed" if max(mixes) - min(mixes) > 0.1 else "sound"
+
+
+verdicts = {"ann": verdict(ann), "bob": verdict(bob), "eve": verdict(eve)}
+# </solution>
+
+
+# %% tags=["check"] exercise="day02/three-splits"
+def check(answer):
+    if not isinstance(answer, dict) or set(answer) != {"ann", "bob", "eve"}:
+        return 'Give a dictionary with three names: {"ann": "…", "bob": "…", "eve": "…"}.'
+    words = {"sound", "leaks", "skewed"}
+    if not set(answer.values()) <= words:
+        return f"The verdicts are {', '.join(sorted(words))}; you wrote {sorted(set(map(str, answer.values())) - words)}."
+    if set(answer.values()) == {"sound"}:
+        return "You trust all three. One of them has a test set with a single label in it: count the labels of each part."
+    if answer["ann"] == "sound":
+        return "Ann sorted by rating and then cut. What is in the last tenth of a sorted list?"
+    if answer["ann"] == "leaks":
+        return "Ann's parts share no text; `data.leaks(ann)` is empty. Her trouble is what was sorted before the cut."
+    if answer["bob"] == "sound":
+        return "Bob evened out the classes by repeating rows, and he shuffled after that. Where did the repeated rows go?"
+    if answer["bob"] == "skewed":
+        return "Bob's labels are well mixed. Look for texts that sit in two of his parts: why would there be any?"
+    if answer["eve"] == "leaks":
+        return "Eve removed copies before she split, and `data.leaks(eve)` is empty."
+    if answer["eve"] == "skewed":
+        return "Eve's parts differ by a fraction of a percent: no split can be more even with whole rows."
+    return None
+
+
+hints = [
+    "len(data.leaks(bob)) counts the texts that sit in more than one part.",
+    "For the mix: [np.mean(part['label'][:]) for part in ann.values()] is the share of positives in each part.",
+    "One sorted before cutting, one copied before shuffling, one de-duplicated and stratified.",
+]
+misconceptions = [
+    ("verdicts = {'ann': 'sound', 'bob': 'sound', 'eve': 'sound'}", "You trust all three"),
+    ("verdicts = {'ann': 'skewed', 'bob': 'sound', 'eve': 'sound'}", "repeating rows"),
+    ("verdicts = {'ann': 'leaks', 'bob': 'leaks', 'eve': 'sound'}", "share no text"),
+    ("verdicts = {'ann': 'skewed', 'bob': 'leaks', 'eve': 'leaks'}", "removed copies before"),
+]
+
+# %%
+for name, splits in [("ann", ann), ("bob", bob), ("eve", eve)]:
+    mixes = [f"{np.mean(part['label'][:]):.1%}" for part in splits.values()]
+    print(
+        f"{name}: {verdicts[name]:6}  positive in each part: {', '.join(mixes)}; shared texts: {len(data.leaks(splits))}"
+    )
+
+# %% [markdown]
+# Bob's mistake is the most common of all, and the best disguised: he wanted balanced classes, repeated a few
+# rows of the smaller one, and shuffled. His labels look perfect. Balance the *training* part if you must, and
+# only after the split.
+#
+# Now ours. `data.split` does what Eve did: remove copies by fingerprint, then split with the same mix.
+
+# %%
+splits = data.split(data.load("sentiment"))
+for name, part in splits.items():
+    print(f"{name:10} {len(part):6,} rows, {np.mean(part['label'][:]):.2%} positive")
+print("Texts in more than one part:", len(data.leaks(splits)))
+
+# %% [markdown]
+# ## Tokenise once, save, load again
+#
+# A training run reads every sentence several times. Cut it into tokens once, before, with `map`. The rules
+# from above: `max_length` from the *training* part (validation and test must not influence any choice), no
+# padding yet.
+
+# %%
+train_lengths = [len(ids) for ids in tokenizer(splits["train"]["text"][:], verbose=False)["input_ids"]]
+max_length = choose_max_length(train_lengths)
+
+
+def encode(batch):
+    return tokenizer(batch["text"], truncation=True, max_length=max_length)
+
+
+encoded = splits.map(encode, batched=True)
+print(f"max_length {max_length}; columns now: {', '.join(encoded['train'].column_names)}")
+
+# %% [markdown]
+# Padding comes at the last moment, per batch. That is the **collator**'s job: it takes a list of rows and
+# returns a rectangle of tensors.
+
+# %%
+collator = DataCollatorWithPadding(tokenizer)
+rows = [{"input_ids": ids} for ids in encoded["train"]["input_ids"][:4]]
+batch = collator(rows)
+print([len(row["input_ids"]) for row in rows], "→", tuple(batch["input_ids"].shape))
+print(f"{(batch['attention_mask'] == 0).float().mean():.0%} of this small batch is padding.")
+
+# %% [markdown]
+# `data.tokenize` is the same few lines, and it renames `label` to `labels`, the name a model's `forward`
+# expects. Later days use it.
+
+# %%
+shortcut = data.tokenize(splits, tokenizer, max_length)
+same = shortcut["train"]["input_ids"][:] == encoded["train"]["input_ids"][:]
+print(f"data.tokenize gives the same ids: {same}. Its columns: {', '.join(shortcut['train'].column_names)}")
+
+# %% [markdown]
+# What should you save, ids or texts? Ids belong to one tokenizer: feed MiniLM's ids to SmolLM2 and it reads
+# nonsense without complaint. So we save the split *texts*, and each later day cuts them with the tokenizer of
+# its own model, in a second or two.
+#
+# One promise to test. Whoever skips today still gets data: `data.prepared("sentiment")` makes them when they
+# are missing. That must give exactly what you have made by hand, or your results and theirs could not be
+# compared.
+
+# %%
+without_today = data.prepared("sentiment")
+data.save(splits, "sentiment")
+prepared = data.prepared("sentiment")
+same = all(prepared[name].to_dict() == without_today[name].to_dict() for name in prepared)
+print("What you saved and what the course makes by itself are", "the same." if same else "different!")
+print({name: len(part) for name, part in prepared.items()})
+
+# %% [markdown]
+# ## The same cells on your own file
+#
+# Everything today works on a CSV or JSONL file of yours. Here is a small one, with twelve invented sentences.
+# If there is already a `my_reviews.csv` in your workspace, it is left alone and used instead: put your own
+# file there, with your own column names in the cell after the next.
+
+# %%
+SAMPLE = """review,verdict
+The pump stopped on the second day.,bad
+"Quiet, quick and easy to clean.",good
+I had to send it back twice.,bad
+My neighbour bought one after seeing mine.,good
+It smells of burnt plastic.,bad
+Worth every cent.,good
+The manual is a riddle.,bad
+Two years in daily use and still like new.,good
+Half of the screws were missing.,bad
+Even my father understood it at once.,good
+Support never answered.,bad
+The lid closes with a lovely click.,good
+"""
+my_file = lab.workspace / "my_reviews.csv"
+if not my_file.exists():
+    my_file.write_text(SAMPLE, encoding="utf-8")
+
+# %%
+mine = data.load(my_file, text="review", label="verdict")
+print(mine.features["label"].names, "·", mine[0])
+mine_splits = data.split(mine, fractions=(0.5, 0.25, 0.25))  # 80/10/10 needs at least twenty texts
+mine_encoded = data.tokenize(mine_splits, tokenizer, max_length=64)
+print(tokenizer.convert_ids_to_tokens(mine_encoded["train"][0]["input_ids"]))
+
+# %% [markdown]
+# Real files are seldom so tidy. Here is what happens when they are not: a wrong column name, and a column in
+# which every row says the same. Read the messages; they name the file, the trouble and the way out.
+
+# %%
+broken = lab.workspace / "sample_one_class.csv"
+broken.write_text("comment,stars\nLovely.,5\nJust right.,5\nAgain and again.,5\n", encoding="utf-8")
+for columns in [{"text": "review", "label": "stars"}, {"text": "comment", "label": "stars"}]:
+    try:
+        data.load(broken, **columns)
+    except settings.LabError as error:
+        print(f"{columns}:\n{error}\n")
+
+# %% [markdown]
+# ## What you saw
+#
+# The numbers of the day, each beside the range in which we expect it.
+
+# %%
+tracking.record("one_person_agrees", agreements[kept].mean())
+tracking.record("half_crowds_agree", halves)
+tracking.record("sentences_kept", kept.mean())
+tracking.record("padding_random_batches", random_share)
+tracking.record("padding_grouped_batches", grouped_share)
+tracking.record("tweets_leak_points", 100 * (reported - honest))
+tracking.record("shared_texts_after_split", len(data.leaks(splits)))
+tracking.record("same_as_course_data", float(same))
+
+# %% [markdown]
+# So what do you tell the colleague with the 97 %? Three questions: *How often do your raters agree? Which
+# sentences did you leave out? Did you look for copies, with a hash and before the split?* With good answers to
+# all three, congratulate.
+
+# %% tags=["quiz"]
+quiz = [
+    {
+        "question": "Four sentences of 10, 10, 10 and 50 tokens form one batch, padded to the longest. How much of it is padding?",
+        "choices": [
+            (
+                "40 %",
+                "That is the share of real tokens: 80 of 200 cells. The rest is padding.",
+                False,
+            ),
+            (
+                "60 %",
+                "4 rows of 50 make 200 cells, 80 of them real. One long sentence, three that pay.",
+                True,
+            ),
+            ("75 %", "Three of the four rows are padded, but they hold 10 real tokens each.", False),
+            (
+                "80 %",
+                "True of each short row; the long row has no padding and belongs to the batch as well.",
+                False,
+            ),
+        ],
+        "proof": "lengths = [10, 10, 10, 50]\nassert abs(1 - sum(lengths) / (len(lengths) * max(lengths)) - 0.60) < 1e-9",
+    },
+    {
+        "question": "20 % of a test set are copies of training texts, and the model gets all of those right. Overall it "
+        "scores 76 %. How good is it on texts it has not seen?",
+        "choices": [
+            (
+                "56 %",
+                "Subtracting the copies is not enough: the remaining points come from only 80 % of the set.",
+                False,
+            ),
+            ("70 %", "0.20 · 100 % + 0.80 · 70 % = 76 %. Six points were memory.", True),
+            ("76 %", "The copies lift the average: they contribute their whole 20 % to the score.", False),
+            ("95 %", "That divides 76 by 80 and gives the unseen texts the credit for the copies.", False),
+        ],
+        "proof": "assert abs(0.20 * 1 + 0.80 * 0.70 - 0.76) < 1e-9",
+    },
+    {
+        "question": "One rater agrees with the rest on 94 % of the sentences. Your model scores 96 %. What follows?",
+        "choices": [
+            (
+                "There must be a leak: nothing beats people",
+                "A single rater is not the ceiling. The label is an average over many, and that is steadier.",
+                False,
+            ),
+            (
+                "It predicts the crowd better than one person does",
+                "Yes. The label is the crowd's verdict, nearly free of any one person's mood, and can be predicted better.",
+                True,
+            ),
+            (
+                "It understands film better than people",
+                "It predicts an average opinion. Nobody measured understanding, and each rater knows their own.",
+                False,
+            ),
+            (
+                "The labels are wrong in 6 % of the cases",
+                "Single raters stray that often, not the mean of all of them; two half crowds agree almost always.",
+                False,
+            ),
+        ],
+        "proof": "from math import comb\n"
+        "majority = sum(comb(19, k) * 0.94**k * 0.06 ** (19 - k) for k in range(10, 20))\n"
+        "assert majority > 0.999  # nineteen people, each right in 94 %, decide together",
+    },
+    {
+        "question": "You remove duplicates inside train, inside validation and inside test, after splitting. Enough?",
+        "choices": [
+            (
+                "Yes, no part holds a text twice",
+                "A text can still sit once in train and once in test: that is the leak.",
+                False,
+            ),
+            (
+                "Yes, if the split was stratified",
+                "Stratifying evens out the labels. It knows nothing about copies.",
+                False,
+            ),
+            (
+                "No: de-duplicate the whole set first",
+                "Right. Only copies across parts inflate a score, and those survive.",
+                True,
+            ),
+            (
+                "No: only test needs it",
+                "Test alone can be free of copies and still repeat what is in train.",
+                False,
+            ),
+        ],
+    },
+    {
+        "question": "A guide recommends max_length=1024 for long documents. With a BERT model, what happens?",
+        "choices": [
+            (
+                "It works, only slower",
+                "Longer is slower where it works. Here a text of 600 tokens already raises an error.",
+                False,
+            ),
+            (
+                "It stops at 512 by itself",
+                "The tokenizer cuts where you tell it, so with 1024 it hands over too much.",
+                False,
+            ),
+            (
+                "The first text above 512 tokens raises an error",
+                "Its position table has 512 rows: position 513 does not exist. Cut at 512, or choose another model.",
+                True,
+            ),
+            (
+                "Only the padding grows",
+                "Padding grows as well, but there are no positions to put it in.",
+                False,
+            ),
+        ],
+        "proof": "from transformers import BertConfig\nassert BertConfig().max_position_embeddings == 512",
+    },
+]
+
+# %% tags=["checklist"]
+
+# %% [markdown]
+# ## Go further
+#
+# - Choose another cut-off, say 1.0, and split again. On Day 3, compare the baselines on both sets: how much of
+#   a model's accuracy is the model, and how much is the filter?
+# - Near-copies that are not copies ("Shares rise on new offer", "Shares rise on new bid") survive every
+#   normalised hash. Lee et al. (2021) find them with MinHash; try a cosine similarity over TF-IDF vectors above
+#   0.9 on the articles, and read the pairs.
+# - Sennrich et al. (2016) print the whole byte pair algorithm in one figure. It takes an evening to write it
+#   yourself, and you will never wonder about tokens again.
