@@ -1,7 +1,9 @@
 """The `lab` command."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 from typing import Annotated
 
 import typer
@@ -36,7 +38,14 @@ def start(
     page = start_page.write_notebook()
     command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--port={port}"]
     command += [f"--ServerApp.root_dir={current().root}", f"--LabApp.default_url=/lab/tree/{page}"]
+    # The address with its token is logged as critical; the dozen lines before it only worry people.
+    command += ["--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"]
+    # No news and no version check: the course asks nothing of the network after set-up.
+    command += [f"--LabApp.app_settings_dir={Path(__file__).parent / 'jupyterlab'}"]
     command += [] if browser else ["--no-browser"]
+    # In a container one is root. The server listens to this machine only, and asks for its token.
+    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    typer.echo("Starting JupyterLab. Stop it with Ctrl-C.")
     raise typer.Exit(subprocess.call(command))
 
 

@@ -1,7 +1,14 @@
-"""Every lesson, executed in a fresh kernel: as a learner gets it, solved, and against its listed wrong answers."""
+"""Every lesson, executed in a fresh kernel: as a learner gets it, solved, and against its listed wrong answers.
+
+All runs have their way to the network blocked.
+"""
 
 import json
+import os
 import re
+import subprocess
+import sys
+from pathlib import Path
 
 import pytest
 
@@ -10,12 +17,14 @@ from labhelpers.settings import current
 
 READY = [day["id"] for day in timetable.lessons() if day["status"] == "ready"]
 LONGEST_OUTPUT = 50
+OFFLINE = Path(__file__).parent / "offline"
 
 
 @pytest.fixture(scope="session")
 def run_lesson(tmp_path_factory):
     """Execute each lesson and variant once; each lesson starts from an empty workspace of its own."""
     finished = {}
+    os.environ["PYTHONPATH"] = str(OFFLINE)
 
     def run(lesson, variant):
         if (lesson, variant) not in finished:
@@ -25,7 +34,8 @@ def run_lesson(tmp_path_factory):
             )
         return finished[lesson, variant]
 
-    return run
+    yield run
+    del os.environ["PYTHONPATH"]
 
 
 def outputs(result):
@@ -54,6 +64,19 @@ def test_untouched_lesson_runs_to_its_end(run_lesson, lesson):
     result = run_lesson(lesson, "learner")
     assert result.error is None
     assert result.of_kind("finished"), "the kernel did not reach its end"
+
+
+@pytest.mark.parametrize("lesson", READY)
+def test_lesson_never_tries_to_reach_the_network(run_lesson, lesson):
+    assert run_lesson(lesson, "learner").of_kind("network") == []
+
+
+def test_the_block_would_notice(tmp_path):
+    code = "import urllib.request; urllib.request.urlopen('http://example.org')"
+    environment = {**os.environ, "PYTHONPATH": str(OFFLINE), "LAB_RUN_LOG": str(tmp_path / "log")}
+    done = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
+    assert "network is blocked" in done.stderr
+    assert "example.org" in (tmp_path / "log").read_text()
 
 
 @pytest.mark.parametrize("lesson", READY)
