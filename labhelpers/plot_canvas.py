@@ -209,3 +209,14 @@ def display_png(png: bytes, alt: str) -> None:
         metadata={"image/png": {"alt": alt, "width": width, "height": height}},
         raw=True,
     )
+
+
+def write_thousands(figure: "Figure") -> None:
+    """Write large numbers on straight axes as 200,000 instead of 2 with a power of ten in a corner."""
+    from matplotlib.ticker import ScalarFormatter, StrMethodFormatter
+
+    for axes in figure.axes:
+        for axis, limits in ((axes.xaxis, axes.get_xlim()), (axes.yaxis, axes.get_ylim())):
+            automatic = isinstance(axis.get_major_formatter(), ScalarFormatter)
+            if automatic and axis.get_scale() == "linear" and max(map(abs, limits)) >= 10_000:
+                axis.set_major_formatter(StrMethodFormatter("{x:,.0f}"))

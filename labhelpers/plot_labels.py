@@ -93,8 +93,18 @@ def figure_text(number: float) -> str:
     if number == 0 or 1e-4 <= abs(number) < 999.5:
         text = f"{number:.3g}"
     else:
-        text = f"{number:,.0f}" if 999.5 <= abs(number) < 1e7 else f"{number:.2e}"
+        text = f"{number:,.0f}" if 999.5 <= abs(number) < 1e12 else f"{number:.2e}"
     return text.replace("-", "−")
+
+
+def figure_texts(numbers: Sequence[float]) -> list[str]:
+    """Write numbers that stand in one column: as many decimals for each as the largest needs."""
+    largest = max((abs(number) for number in numbers), default=0)
+    smallest = min((abs(number) for number in numbers if number), default=0)
+    if not 1e-2 <= smallest <= largest < 999.5 or all(float(number).is_integer() for number in numbers):
+        return [figure_text(number) for number in numbers]
+    decimals = 3 if largest < 1 else 2 if largest < 10 else 1
+    return [f"{number:.{decimals}f}".replace("-", "−") for number in numbers]
 
 
 def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:

@@ -20,12 +20,14 @@ from .plot_canvas import (
     row_axes,
     row_texts,
     style_once,
+    write_thousands,
 )
 from .plot_labels import (
     CARD,
     INK,
     QUIET,
     figure_text,
+    figure_texts,
     line_ends,
     names,
     numbers,
@@ -80,6 +82,7 @@ def show(figure: "Figure", alt: str) -> None:
             f"plots.show() got alt={alt!r}. Say in one sentence what the figure shows, for a reader who cannot "
             f"see it: at least {SHORTEST_ALT} characters."
         )
+    write_thousands(figure)
     png = png_of(figure)
     pyplot.close(figure)
     settings.log_event("figure", alt=alt)
@@ -109,7 +112,7 @@ def dots(
     if rows:
         figure, axes = row_axes(rows, title, xlabel, ylabel)
         axes.scatter(heights, range(len(rows)), s=70, color=BLUE, zorder=3)
-        row_texts(axes, [figure_text(value) for value in heights])
+        row_texts(axes, figure_texts(heights))
     else:
         figure, axes = plain_axes(title, xlabel, ylabel, height=2.4)
         axes.scatter(heights, stacked(heights), s=70, color=BLUE, edgecolor=CARD, zorder=3)
@@ -144,7 +147,7 @@ def bars(
     if lengths.min() < 0 < lengths.max():
         axes.axvline(0, color=QUIET, lw=1)
     error_texts = [""] * len(rows) if half is None else [f" ± {figure_text(width)}" for width in half]
-    row_texts(axes, [figure_text(v) + e for v, e in zip(lengths, error_texts, strict=True)])
+    row_texts(axes, [v + e for v, e in zip(figure_texts(lengths), error_texts, strict=True)])
     references(axes, reference, reference_label, None, "bars")
     return figure
 
@@ -264,7 +267,10 @@ def interval_bars(
     for row, (estimate, low, high) in enumerate(triples):
         axes.plot([low, high], [row, row], color=BLUE, lw=3.5, alpha=0.55, solid_capstyle="butt")
         axes.scatter([estimate], [row], s=70, color=BLUE, zorder=3)
-    row_texts(axes, [f"{figure_text(e)}  ({figure_text(lo)} to {figure_text(hi)})" for e, lo, hi in triples])
+    written = iter(figure_texts([number for interval in triples for number in interval]))
+    row_texts(
+        axes, [f"{e}  ({low} to {high})" for e, low, high in zip(written, written, written, strict=True)]
+    )
     references(axes, reference, reference_label, guess, "interval_bars")
     return figure
 

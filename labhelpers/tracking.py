@@ -181,18 +181,23 @@ def _number(name: str, value: Any) -> float:
 
 
 def _sentence(name: str, value: float, band: tuple[float, float] | None) -> str:
-    shown = f"{name} = {value:.4g}"
+    shown = f"{name} = {_plain(value, '.4g')}"
     if band is None:
         return shown
     low, high = band
     where = "below" if value < low else "above" if value > high else "inside"
-    sentence = f"{shown} (expected {low:g} to {high:g}: {where})"
+    sentence = f"{shown} (expected {_plain(low, 'g')} to {_plain(high, 'g')}: {where})"
     if where == "inside":
         return sentence
     return (
         f"{sentence}. If you changed something on purpose, that may well be the reason. Otherwise restart the kernel "
         "and run all cells in order; a cell left out or run twice is the usual cause."
     )
+
+
+def _plain(number: float, form: str) -> str:
+    """Write large counts in full: 74,498 rather than 7.45e+04."""
+    return f"{number:,.0f}" if abs(number) >= 1000 else f"{number:{form}}"
 
 
 def _store(lesson: str, name: str, entry: dict[str, Any]) -> None:

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from labhelpers import plots
-from labhelpers.plot_labels import figure_text, readable_on, spread
+from labhelpers.plot_labels import figure_text, figure_texts, readable_on, spread
 from labhelpers.settings import LabError
 
 ALT = "Seven lines fall from one to almost nothing."
@@ -206,3 +206,18 @@ def test_importing_plots_and_widgets_is_cheap():
     heavy = ["matplotlib", "numpy", "torch", "ipywidgets", "IPython", "pandas"]
     code = f"import sys; from labhelpers import plots, widgets, progress; print([m for m in {heavy} if m in sys.modules])"
     assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True).stdout.strip() == "[]"
+
+
+def test_numbers_in_one_column_share_their_decimals():
+    assert figure_texts([94.7, 79.0, 2.62]) == ["94.7", "79.0", "2.6"]
+    assert figure_texts([0.84, 0.545]) == ["0.840", "0.545"]
+    assert figure_texts([134, 94]) == ["134", "94"]
+    assert figure_texts([16777216, 65536]) == ["16,777,216", "65,536"]
+    assert figure_texts([0.0001, 5.0]) == ["0.0001", "5"], "a small number must not be rounded away"
+
+
+def test_large_counts_on_an_axis_are_written_out(capsys):
+    figure = plots.bars(["all", "few"], [16_777_216, 65_536], title="t", xlabel="numbers")
+    plots.show(figure, "Two bars, one long and one short, for the numbers to train.")
+    ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
+    assert any("," in tick for tick in ticks), ticks
