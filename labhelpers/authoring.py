@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from . import answers, manuscripts, timetable
+from . import answers, colab, manuscripts, timetable
 from .settings import LabError, current, write_atomically
 
 VARIANTS = ("learner", "solved", "misconceptions")
@@ -55,7 +55,7 @@ def notebook_text(day: dict[str, Any], manuscript: manuscripts.Manuscript, varia
 
     if variant not in VARIANTS:
         raise LabError(f"There is no variant {variant!r}. Choose one of {', '.join(VARIANTS)}.")
-    cells = [_markdown(header(day)), *_bootstrap()]
+    cells = [_markdown(header(day)), *map(_code, colab.bootstrap())]
     for cell in manuscript.cells:
         cells.extend(_render(cell, manuscript, variant))
     cells.append(_markdown(_footer(day)))
@@ -106,7 +106,7 @@ def header(day: dict[str, Any]) -> str:
     Returns:
         Markdown: title, promise, minutes per section, measured run time, prerequisites, navigation.
     """
-    lines = [f"# {timetable.label(day)} · {day['title']}", "", f"*{day['promise']}*", "", *_badge(day)]
+    lines = [f"# {timetable.label(day)} · {day['title']}", "", f"*{day['promise']}*", "", *colab.badge(day)]
     lines += ["| section | minutes |", "|---|---:|"]
     lines += [f"| {section['title']} | {section['minutes']} |" for section in day["sections"]]
     lines += [f"| **together** | **{timetable.minutes(day)}** |", "", _measured(day), "", _prerequisites(day)]
@@ -222,45 +222,6 @@ def _code(source: str) -> Any:
 
 def _digest(sources: list[str]) -> str:
     return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
-
-
-def _badge(day: dict[str, Any]) -> list[str]:
-    course = timetable.load()["course"]
-    if not course.get("repository"):
-        return []
-    target = f"{course['repository']}/blob/{course['branch']}/lessons/{day['lesson']}.ipynb"
-    colab = target.replace("https://github.com/", "https://colab.research.google.com/github/")
-    return [
-        f"[![Open this lesson in Colab](https://colab.research.google.com/assets/colab-badge.svg)]({colab})",
-        "",
-    ]
-
-
-def _bootstrap() -> list[Any]:
-    course = timetable.load()["course"]
-    if not course.get("repository"):
-        return []
-    return [_code(bootstrap_source(course["repository"], course["branch"]))]
-
-
-def bootstrap_source(repository: str, branch: str) -> str:
-    """Write the cell that makes a lesson work in Colab.
-
-    Args:
-        repository: public https address of the course.
-        branch: branch to fetch.
-
-    Returns:
-        Code that does nothing where `labhelpers` is already installed. It never touches Colab's torch or numpy.
-    """
-    return f"""\
-# On your own machine this cell does nothing. In Colab it fetches the course.
-import importlib.util, subprocess, sys
-if importlib.util.find_spec("labhelpers") is None:
-    subprocess.run(["git", "clone", "--depth=1", "--branch={branch}", "{repository}", "/content/course"], check=True)
-    subprocess.run([sys.executable, "-m", "pip", "install", "-q", "--no-deps", "-e", "/content/course"], check=True)
-    subprocess.run([sys.executable, "-m", "labhelpers.colab"], check=True)
-    sys.path.insert(0, "/content/course")"""
 
 
 def _measured(day: dict[str, Any]) -> str:
