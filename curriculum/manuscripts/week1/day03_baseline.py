@@ -77,18 +77,19 @@ set_seed(0)
 model, loading = AutoModelForSequenceClassification.from_pretrained(
     models.source("encoder"), num_labels=2, output_loading_info=True
 )
-print("Not in the pretrained file, so filled with random numbers:", sorted(loading["missing_keys"]))
+print("Not in the pretrained file, so made new:", sorted(loading["missing_keys"]))
 models.describe(model)
 
 # %% [markdown]
 # Read the line about the missing weights twice. Every layer came out of the file, except one: the
 # **head**, the last small matrix, which turns what the encoder says about a sentence into two scores
 # (**logits**), one per class. It cannot come from the file, because nobody has told this model yet that
-# there are two classes, or which of them is which. (The matrix just below, BERT's *pooler*, does come
+# there are two classes, or which of them is which. Its bias starts at zero, its weights are random. (The matrix just below, BERT's *pooler*, does come
 # from the file: it is part of the pretrained model.)
 #
-# The encoder is the same for every seed; only the head differs. So we encode each sentence once and let
-# five fresh heads read the same vectors.
+# The head reads one vector per sentence: that of the first token, `[CLS]`. The encoder is the same for every
+# **seed** (the number that starts the random draws); only the head differs. So we encode each sentence once
+# and let five fresh heads read the same vectors.
 
 # %%
 first_token = torch.tensor(models.embeddings(texts, pooling="cls"))  # (sentences, width)
@@ -198,6 +199,8 @@ def standard_error(p, n):
 def check(answer):
     if not callable(answer):
         return "standard_error should be a function of p and n, because we will ask it about several models."
+    if isinstance(answer(0.5, 100), complex):
+        return "You take the root of a negative number. Is p your first argument and n the second?"
     coin, good = float(answer(0.5, 100)), float(answer(0.8, 400))
 
     def near(value, target):
@@ -213,6 +216,8 @@ def check(answer):
         return "The right number, in percentage points. Here accuracies are fractions, so 5 points are 0.05."
     if near(coin, 0.05):
         return "Right for a coin. But a model that is right 80 % of the time strays less than a coin does, and yours ignores p."
+    if abs(coin - 0.05) < 0.005:
+        return "Close, but not exact. No simulation is needed and no n − 1: p is given, so there is a formula without any estimate in it."
     if near(coin, 0.5):
         return "That is how much one single answer varies. Where does n come in?"
     return f"For p = 0.5 and n = 100 you return {coin:.4g}. A coin thrown 100 times typically lands 5 heads away from 50: 0.05."
@@ -229,6 +234,8 @@ misconceptions = [
     ("standard_error = lambda p, n: 100 * (p * (1 - p) / n) ** 0.5", "percentage points"),
     ("standard_error = lambda p, n: 0.5 / n ** 0.5", "ignores p"),
     ("standard_error = lambda p, n: (p * (1 - p)) ** 0.5", "Where does n come in"),
+    ("standard_error = lambda p, n: (p * (1 - p) / (n - 1)) ** 0.5", "no n − 1"),
+    ("standard_error = lambda n, p: (p * (1 - p) / n) ** 0.5", "first argument"),
 ]
 
 # %% [markdown]
@@ -270,7 +277,7 @@ print(f"mean {lucky.mean():.1%}, standard deviation {lucky.std():.1%} (a coin's 
 # %% [markdown]
 # So where might the quoted 60–70 % come from? There are three likely sources:
 #
-# - a checkpoint that somebody had already fine-tuned on sentiment. Then the head was *not* fresh;
+# - a model that somebody had already fine-tuned on sentiment. Then the head was *not* fresh;
 # - luck, on few sentences. Then the number will not come back on the next set;
 # - reading the encoder in another way, without a head. That one is real, and it is next.
 #
@@ -301,7 +308,8 @@ def unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-vectors = unit(models.embeddings(texts))  # (sentences, width)
+features = models.embeddings(texts)  # (sentences, width): the average over all tokens of a sentence
+vectors = unit(features)
 terrible, wonderful = unit(models.embeddings(["A terrible film.", "A wonderful film."]))
 for text, vector in list(zip(texts, vectors, strict=True))[:3]:
     print(f"terrible {vector @ terrible:.2f}  wonderful {vector @ wonderful:.2f}  {text[:70]}")
@@ -355,6 +363,8 @@ def check(answer):
         )
     if same(up.max(1) > down.max(1)):
         return "You let the single closest prompt decide. A fair rule, but one odd prompt can take over; here we ask for the average."
+    if same(s @ unit(few.mean(0, keepdims=True))[0] > s @ unit(many.mean(0, keepdims=True))[0]):
+        return "You average the prompts into one vector and bring it back to length 1. Nearly the rule: leave it at its own length, or average the similarities."
     if same(up.mean(1) > 0):
         return "You compare with 0, but nearly all reviews resemble all film sentences a little. Compare the two sides with each other."
     return "Some predictions differ from the rule. Compare the mean similarity to `positive` with the mean similarity to `negative`, sentence by sentence."
@@ -377,6 +387,12 @@ misconceptions = [
     (
         "def zero_shot(s, n, p):\n    return ((s @ p.T).max(axis=1) > (s @ n.T).max(axis=1)).astype(int)",
         "single closest prompt",
+    ),
+    (
+        "def zero_shot(s, n, p):\n"
+        "    down, up = (unit(side.mean(axis=0, keepdims=True)) for side in (n, p))\n"
+        "    return (s @ up.T > s @ down.T).ravel().astype(int)",
+        "back to length 1",
     ),
     ("def zero_shot(s, n, p):\n    return ((s @ p.T).mean(axis=1) > 0).astype(int)", "Compare the two sides"),
     ("def zero_shot(s, n, p):\n    return s @ p.T", "shape"),
@@ -426,13 +442,13 @@ widgets.explore(try_prompts, negative="I hated it.", positive="I loved it.")
 # ## A linear probe on frozen features
 #
 # Now we use labels. The encoder stays frozen; the only thing that learns is a **logistic regression**,
-# which finds one weight per feature and adds them up. You met this **linear probe** on Day 1. It is the
-# fresh head from above, except that it was taught.
+# which finds one weight per feature and adds them up. You met this **linear probe** on Day 1. It is a head
+# like those above, except that it was taught (and reads the average over all tokens).
 
 # %%
 probe = LogisticRegression(max_iter=1000)
-probe.fit(models.embeddings(train_texts), train_labels)
-features = models.embeddings(texts)
+train_features = models.embeddings(train_texts)
+probe.fit(train_features, train_labels)
 predictions["linear probe"] = probe.predict(features)
 tracking.record("probe_accuracy", accuracy_score(labels, predictions["linear probe"]))
 print(f"{probe.coef_.size + probe.intercept_.size} numbers were learnt.")
@@ -478,8 +494,8 @@ assert np.allclose(scores, [precision, recall, f1])
 # %% [markdown]
 # Precision and recall pull against each other, and you hold the rope: the probe gives a probability,
 # and 0.5 is only a habit. Move the **threshold**. Then make positives rare (that is what spam, fraud
-# and angry customers look like), push the threshold up, and watch which of the four numbers *rises* while the
-# model finds less and less.
+# and angry customers look like), push the threshold up, and watch where accuracy goes while the model finds
+# less and less.
 
 # %%
 probability = probe.predict_proba(features)[:, 1]
@@ -539,12 +555,12 @@ def check(answer):
     result = np.asarray(answer(correct, 2000, np.random.default_rng(0)), dtype=float)
     if result.shape != (2000,):
         return f"Asked for 2,000 draws you return shape {result.shape}; there should be one accuracy per draw, shape (2000,)."
+    if result.std() < 0.001:
+        return "All your draws agree. Without replacement, a set of n out of n is always the same set in another order; and a generator that starts anew for each draw repeats itself."
     if abs(result.mean() - 0.8) > 0.01:
         return f"`correct` is right 80 % of the time, but your draws average {result.mean():.2f}. Each draw should be the mean of values taken from `correct`."
-    if result.std() < 0.001:
-        return "All your draws agree. Without replacement, a set of n out of n is always the same set in another order."
     if result.std() > 0.046:
-        return f"Your draws vary by {result.std():.3f}, a coin's worth too much. Does each draw have as many answers as `correct` has?"
+        return f"Your draws vary by {result.std():.3f}, which is too much. Does each draw have as many answers as `correct` has?"
     if result.std() < 0.034:
         return f"Your draws vary by only {result.std():.3f}. Each draw should be n answers, neither more nor partly without replacement."
     return None
@@ -629,7 +645,7 @@ for C, candidate in tries.items():
 
 # %% [markdown]
 # `C` is the one setting that matters here, and we choose it on validation: this is what validation is
-# for. The probe hardly cares about its `C` (try it), so it keeps the library's default. If one side gets
+# for. (On the full data the largest wins. Try 30: is the gain larger than the ± above?) The probe hardly cares about its `C` (try it), so it keeps the library's default. If one side gets
 # more care than the other, let it be the side you hope to beat: a weak competitor flatters you.
 
 # %%
@@ -651,8 +667,7 @@ print("most positive:", ", ".join(weights.index[:-11:-1]))
 # So what is pretraining good for, if counting words gets this far? Give both of them *fewer labels* and see.
 
 # %%
-sizes = [n for n in (50, 100, 200, 400, 800, 1600, 3200) if n < len(train)] + [len(train)]
-train_features = models.embeddings(train_texts)
+sizes = [n for n in (50, 200, 800) if n < len(train)]
 
 
 def average_score(model, inputs, held_out, n):
@@ -668,6 +683,9 @@ curve = {
     ],
     "TF-IDF": [average_score(tfidf(best_C), train_texts, texts, n) for n in sizes],
 }
+sizes.append(len(train))  # all labels: there is only one such set, and its models are fitted already
+curve["linear probe"].append(probe.score(features, labels))
+curve["TF-IDF"].append(words.score(texts, labels))
 
 # %%
 lead = [100 * (p - t) for p, t in zip(*curve.values(), strict=True)]
@@ -675,16 +693,16 @@ figure = plots.lines(
     sizes,
     {name: [100 * score for score in series] for name, series in curve.items()},
     log_x=True,
-    title=f"Pretraining replaces labels: with {sizes[2]} of them it is worth {lead[2]:.0f} points",
+    title=f"Pretraining replaces labels: with {sizes[1]} of them it is worth {lead[1]:.0f} points",
     xlabel="labelled training sentences",
     ylabel="validation accuracy (%)",
 )
 plots.show(
     figure,
-    alt=f"The probe leads by {lead[2]:.0f} points at {sizes[2]} labels, by {lead[-1]:.0f} at {sizes[-1]:,}.",
+    alt=f"The probe leads by {lead[1]:.0f} points at {sizes[1]} labels, by {lead[-1]:.0f} at {sizes[-1]:,}.",
 )
 print(
-    f"The probe's lead shrinks from {lead[2]:+.1f} points at {sizes[2]} labels to {lead[-1]:+.1f} at {sizes[-1]:,}."
+    f"The probe's lead shrinks from {lead[1]:+.1f} points at {sizes[1]} labels to {lead[-1]:+.1f} at {sizes[-1]:,}."
 )
 
 # %% [markdown]
@@ -700,7 +718,8 @@ print(
 # %%
 everything = concatenate_datasets([train, validation])
 colleague = tfidf(10).fit(everything["text"][:], everything["label"][:])
-print(f"The colleague's validation accuracy: {colleague.score(texts, labels):.1%}")
+too_good = colleague.score(texts, labels)
+print(f"The colleague's validation accuracy: {too_good:.1%}")
 
 # %% tags=["exercise"] exercise="day03/too-good" answer="honest_model" minutes=7 difficulty=2
 # Find the mistake in the cell above, and make the colleague's model again without it.
@@ -712,7 +731,7 @@ honest_model = tfidf(10).fit(train_texts, train_labels)
 
 
 # %% tags=["check"] exercise="day03/too-good"
-def check(answer, reference):
+def check(answer):
     if not hasattr(answer, "predict") or not hasattr(answer, "named_steps"):
         return "honest_model should be a pipeline like the colleague's: tfidf(10), fitted. The words and the weights belong together."
     vectorizer = answer[0]
@@ -722,9 +741,9 @@ def check(answer, reference):
         )
     if np.mean(answer.predict(texts) == labels) > 0.93:
         return "Still too good to be true. The model has met these very sentences, with their labels, while it was fitted. Which sentences may it learn from?"
-    known, allowed = set(vectorizer.vocabulary_), set(reference[0].vocabulary_)
+    known, allowed = set(vectorizer.vocabulary_), set(words[0].vocabulary_)
     if known - allowed:
-        return "The labels are clean now, but the vectorizer has collected words from sentences outside the training split. Whatever is fitted, is fitted on train only."
+        return "The validation labels are out, but the vectorizer has collected words from sentences outside the training split. Whatever is fitted, is fitted on train only."
     if len(known) < 0.98 * len(allowed):
         return "Your vocabulary is smaller than the training split's. Use all of `train`, and the same settings, so that only the leak is gone."
     if abs(answer[-1].C - 10) > 1e-9:
@@ -744,7 +763,7 @@ misconceptions = [
         "honest_model = tfidf(10).fit(train_texts, train_labels)\n"
         "honest_model[0].fit(train_texts + texts)\n"
         "honest_model[-1].fit(honest_model[0].transform(train_texts), train_labels)",
-        "labels are clean now",
+        "validation labels are out",
     ),
     ("honest_model = tfidf(1).fit(train_texts, train_labels)", "changed C"),
     (
@@ -754,7 +773,7 @@ misconceptions = [
 ]
 
 # %%
-print(f"with the validation labels inside: {colleague.score(texts, labels):.1%}")
+print(f"with the validation labels inside: {too_good:.1%}")
 print(f"fitted on train only:              {honest_model.score(texts, labels):.1%}")
 
 # %% [markdown]
@@ -762,9 +781,9 @@ print(f"fitted on train only:              {honest_model.score(texts, labels):.1
 # much does that buy? One might expect a lot.
 
 # %%
-peeking = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit(train_texts + texts)
-classifier = LogisticRegression(C=10, max_iter=1000).fit(peeking.transform(train_texts), train_labels)
-peeked = classifier.predict(peeking.transform(texts)) == labels
+weighted = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(train_texts + texts)
+classifier = LogisticRegression(C=10, max_iter=1000).fit(weighted[: len(train)], train_labels)
+peeked = classifier.predict(weighted[len(train) :]) == labels
 gain = metrics.paired_difference(peeked, honest_model.predict(texts) == labels)
 print(f"gain from peeking at the words: {gain}")
 
@@ -794,7 +813,8 @@ plots.show(figure, alt=f"Accuracy of five baselines with 95 percent intervals; t
 # %% [markdown]
 # Two intervals that overlap do not settle who is better, because both models answered the *same*
 # sentences: a hard sentence pulls both down, and that part of the noise cancels. A **paired** comparison
-# looks only at the sentences on which they disagree.
+# looks only at the sentences on which they disagree. **McNemar's test** asks: if the two were equally good, how
+# often would those sentences split at least this unevenly? The answer is its *p*.
 
 # %%
 difference = metrics.paired_difference(right["TF-IDF"], right["linear probe"])
@@ -862,7 +882,7 @@ plots.show(figure, alt=f"Accuracy of the linear probe per slice with intervals; 
 # %% [markdown]
 # Small slices have wide intervals, and if you cut often enough, some slice looks terrible by luck alone.
 # So read this figure as a list of suspects, not of culprits. Two stand out on the full data. A *positive* sentence that
-# contains "not" or "never" is close to a coin flip for the probe: the frozen encoder hears the negation
+# contains "not" or "never" is close to a coin flip for the probe: the frozen encoder seems to hear the negation
 # word and little of what is being negated. And there are the mild ones. Read some of the worst cases before you go on.
 
 # %%
@@ -872,8 +892,9 @@ for row in np.argsort(-surprise)[:6]:
 
 # %% [markdown]
 # Now the mild ones. Each sentence was rated by many people, from −4 to 4, and its label is the sign of
-# their mean. How often does *one* of those people agree with the label? That is what a single human
-# would score in this task. (A rating of 0 counts as half.)
+# their mean. How often does *one* of those people agree with the label? That is about what a single human
+# would score in this task; a little less in truth, since each rating has its own small say in the label. (A
+# rating of 0 counts as half.)
 
 
 # %%
@@ -921,7 +942,7 @@ if series["one person"]:
     print(f"on all {len(table):,} sentences {human_agreement(table):.0%}.")
 
 # %% tags=["exercise"] exercise="day03/why-mild" answer="reason" minutes=5 difficulty=2
-# On the full data, the milder a sentence, the worse the word counter and the probe do on it. Why?
+# On the full data, the word counter and the probe do worst on the mildest sentences. Why?
 # "a"  They are longer, so the encoder cuts off the end of them.
 # "b"  There are few of them, so their accuracy is only noise.
 # "c"  The text carries little evidence, and the label hangs on a few raters: others might have flipped it.
@@ -939,7 +960,7 @@ def check(answer):
     replies = {
         "a": "Nothing is cut off: these are single sentences, and the encoder reads hundreds of tokens. A look at `length[slices['mild (mean rating under 1)']]` settles it.",
         "b": "Few sentences make the interval wide, not the score low. On the full data even its upper end stays below the score on strong sentences, and people do worse on these sentences too.",
-        "d": "Word order cannot be the whole story: the encoder reads it, and pairs of words catch some of it. Look at the third line in the figure. Who else does badly here?",
+        "d": "Word order cannot be the whole story: the encoder reads it, and pairs of words catch some of it. Look at the top line in the figure. Who else does badly here?",
     }
     if letter == "c":
         return None
@@ -977,8 +998,8 @@ settings_of = {
 for name, answers in predictions.items():
     with tracking.start_run("sentiment-baselines", name):
         mlflow.log_params({**settings_of[name], "split": "validation", "train_sentences": len(train)})
-        mlflow.log_metrics(metrics.classification(labels, answers))
-        mlflow.log_metrics({"accuracy_low": intervals[name].low, "accuracy_high": intervals[name].high})
+        ends = {"accuracy_low": intervals[name].low, "accuracy_high": intervals[name].high}
+        mlflow.log_metrics({**metrics.classification(labels, answers), **ends})
 
 # %% [markdown]
 # And read back, as you will tomorrow. (Run the lesson twice and each baseline has two runs; we keep the latest.)
@@ -1020,7 +1041,7 @@ quiz = [
         "choices": [
             (
                 "The encoder knows nothing about sentiment.",
-                "It knows a good deal: zero-shot and the probe read it from the very same vectors.",
+                "It knows a good deal: zero-shot and the probe read it from this same encoder.",
                 False,
             ),
             (
