@@ -111,6 +111,8 @@ def judge(record: dict[str, Any], answer: Any, namespace: dict[str, Any]) -> str
         arguments.append(_solve(record, namespace))
     try:
         return judgement(*arguments)
+    except NameError as error:
+        return f"Your answer uses the name `{error.name}`, but nothing has that name. Where should its value come from?"
     except Exception as error:
         return (
             f"Trying your answer out raised {type(error).__name__}: {_first_line(error)}. "

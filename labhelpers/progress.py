@@ -4,6 +4,7 @@ import difflib
 import html
 import json
 import os
+import re
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
@@ -185,11 +186,20 @@ def _show_checkboxes(day: dict[str, Any], items: list[dict[str, str]], ticked: d
     rows = []
     for item in items:
         box = ipywidgets.Checkbox(
-            value=ticked[item["id"]], description=item["text"], indent=False, layout={"width": "100%"}
+            value=ticked[item["id"]],
+            description=_with_code(item["text"]),
+            description_allow_html=True,
+            indent=False,
+            layout={"width": "100%"},
         )
         box.observe(lambda change, id=item["id"]: write(id, change["new"]), "value")
         rows.append(box)
     display(ipywidgets.VBox([*rows, status]))
+
+
+def _with_code(text: str) -> str:
+    """Turn a Markdown line with `code` into HTML, which is all that a checkbox understands."""
+    return re.sub(r"`([^`]+)`", r"<code>\1</code>", html.escape(text))
 
 
 def _week_items(week: dict[str, Any]) -> dict[str, str]:

@@ -248,9 +248,10 @@ def _quiet_libraries(settings: Settings) -> None:
     import transformers
 
     transformers.logging.set_verbosity_error()
+    # Loading from this disk takes a moment; a bar for it says nothing. Downloads keep theirs.
+    transformers.logging.disable_progress_bar()
     if not is_interactive():
         datasets.disable_progress_bars()
-        transformers.logging.disable_progress_bar()
 
 
 def _fix_seeds(seed: int) -> None:

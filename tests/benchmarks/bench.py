@@ -131,7 +131,7 @@ def _train(seed: int, fast: bool) -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         shared = {"num_train_epochs": EPOCHS, "seed": seed, "output_dir": folder, "save_strategy": "no"}
         arguments = (
-            training.arguments("bench", learning_rate=2e-3, **shared)
+            training.arguments("bench", learning_rate=1e-3, **shared)
             if fast
             else TrainingArguments(learning_rate=5e-4, report_to=[], disable_tqdm=True, **shared)
         )

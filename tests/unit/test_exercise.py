@@ -78,6 +78,11 @@ def test_answer_of_the_wrong_type_never_raises(capsys):
     assert "TypeError" in capsys.readouterr().out
 
 
+def test_undefined_name_in_an_answer_is_named(capsys):
+    exercise.check("day99/double", lambda x: x * two)  # noqa: F821
+    assert "`two`" in capsys.readouterr().out
+
+
 def test_broken_lesson_variables_do_not_block(capsys):
     namespace = {"exercise": exercise}
     exec("kept = exercise.check('day99/double', lambda x: x)\nresult = kept", namespace)

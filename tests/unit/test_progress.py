@@ -211,3 +211,7 @@ def test_a_click_on_a_box_changes_the_file(monkeypatch):
     assert progress.read()["D01-T1"] and "week1.md" in status.value
     second.value = False
     assert not progress.read()["D01-T2"]
+
+
+def test_code_in_an_item_is_shown_as_code_and_markup_as_text():
+    assert progress._with_code("Run `lab <x>` & rest") == "Run <code>lab &lt;x&gt;</code> &amp; rest"
