@@ -94,8 +94,10 @@ def run(
     with environment(profile, workspace or settings.workspace, log):
         try:
             papermill.execute_notebook(
-                str(source), str(output), cwd=str(folder), progress_bar=False, kernel_name="python3"
-            )
+                str(source), str(output), cwd=str(folder), progress_bar=False, kernel_name="python3",
+                # Saving once at the end (a failure is saved too) instead of after each cell.
+                request_save_on_cell_execute=False, autosave_cell_every=0,
+            )  # fmt: skip
         except PapermillExecutionError as failure:
             error = f"cell {failure.exec_count}: {failure.ename}: {failure.evalue}"
     seconds = time.perf_counter() - started

@@ -13,11 +13,13 @@ import matplotlib.pyplot as plt
 import mlflow
 import numpy as np
 import torch
+from joblib import Memory
 from mlflow import MlflowClient
 from peft import LoraConfig, get_peft_model
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler
+from threadpoolctl import threadpool_limits
 from transformers import AutoModelForCausalLM, AutoTokenizer
 
 from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings, tracking, widgets
@@ -25,6 +27,9 @@ from labhelpers import data, exercise, metrics, models, plots, progress, quiz, s
 lab = settings.start("day01")
 
 # %% [markdown]
+# (The *profile* says how much work suits this machine; the *seed* starts every random number at the same
+# place, so that you see what we saw.)
+#
 # The model is SmolLM2-135M-Instruct: 135 million numbers, called *parameters* or *weights*, which its
 # makers adjusted until it predicted text well, and then adjusted again until it answered requests.
 # (Our copy went through a 4-bit file once on its way here, so it is a little blunter than the original.)
@@ -34,7 +39,7 @@ lab = settings.start("day01")
 # %%
 smollm = models.source("decoder")
 tokenizer = AutoTokenizer.from_pretrained(smollm, padding_side="left")
-# Half-precision numbers are quicker only where the processor computes with them directly.
+# Numbers of half the length (bfloat16) are quicker only where the processor computes with them directly.
 fast = settings.device() == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16")
 judge = AutoModelForCausalLM.from_pretrained(smollm, dtype=torch.bfloat16 if fast else torch.float32)
 judge = judge.eval().to(settings.device())
@@ -96,16 +101,21 @@ guess = widgets.predict(
 
 
 # %%
-@torch.inference_mode()
-def preferences(sentences, batch_size=16):
-    """Score of " positive" minus score of " negative" for each sentence: array of shape (n,)."""
+def begun_answers(sentences):
+    return [request(sentence) + "The sentence is" for sentence in sentences]
+
+
+# Memory keeps what a function returned in the workspace: asked the same again, it answers at once.
+@Memory(lab.workspace / "judged", verbose=0).cache(ignore=["batch_size"])
+def preferences(prompts, model, batch_size=16):
+    """Score of " positive" minus score of " negative" after each prompt: array of shape (n,)."""
     liked, disliked = (tokenizer.encode(word)[0] for word in (" positive", " negative"))
-    prompts = [request(sentence) + "The sentence is" for sentence in sentences]
     found = np.zeros(len(prompts))
     order = np.argsort([len(prompt) for prompt in prompts])  # like lengths share a batch: little padding
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
-        scores = judge(**as_batch([prompts[row] for row in rows]), logits_to_keep=1).logits[:, -1]
+        with torch.inference_mode():
+            scores = judge(**as_batch([prompts[row] for row in rows]), logits_to_keep=1).logits[:, -1]
         found[rows] = (scores[:, liked] - scores[:, disliked]).float().cpu().numpy()
     return found
 
@@ -118,7 +128,8 @@ def preferences(sentences, batch_size=16):
 reviews = data.prepared("sentiment")
 looked_at = reviews["train"].select(range(settings.pick(smoke=60, cpu=100)))
 held_back = reviews["validation"].select(range(settings.pick(smoke=60, cpu=200)))
-tuning_preference, preference = preferences(looked_at["text"]), preferences(held_back["text"])
+tuning_preference = preferences(begun_answers(looked_at["text"]), smollm)
+preference = preferences(begun_answers(held_back["text"]), smollm)
 tuning_positive = np.array(looked_at["label"]) == 1
 is_positive = np.array(held_back["label"]) == 1
 said_positive = preference > 0
@@ -158,6 +169,8 @@ def check(answer):
         return "That is how often the model says positive, right or wrong. Where do the people come in?"
     if abs(value - (1 - right / n)) < 0.001:
         return "That is the share it got wrong. It has a name too: the error rate."
+    if abs(value - right / n) < 0.006:
+        return "Very near. Did you round it, or type it in? Leave it as it was computed."
     return "That is not the share of sentences on which the two arrays agree. Compare them one by one first."
 
 
@@ -258,6 +271,13 @@ def check(answer):
         return np.mean((tuning_preference > at) == tuning_positive)
 
     best = max(share_right(at) for at in np.unique(tuning_preference))
+    if abs(place - best) < 1e-9 and place not in tuning_preference:
+        return "That is the accuracy at the best place. Which place is it that earns this accuracy?"
+    if place > tuning_preference.max():
+        return (
+            f"No preference is above {tuning_preference.max():.2f}, so this line calls nothing positive. Is "
+            "your number a position in a list? Take the preference that stands there."
+        )
     if share_right(place) >= best - 0.05:
         return None
     called = (tuning_preference > place).mean()
@@ -276,6 +296,7 @@ misconceptions = [
     ("cut = tuning_preference[tuning_positive]", "The line is one number"),
     ("cut = tuning_preference.min()", "too far left"),
     ("cut = tuning_preference.max()", "too far right"),
+    ("cut = len(tuning_preference) // 2", "position in a list"),
 ]
 
 # %%
@@ -389,7 +410,8 @@ layer_guess = widgets.predict(
 # %%
 def probe(layer, targets=train_labels):
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    return model.fit(train_features[:, layer], targets)
+    with threadpool_limits(1):  # so small a job is done sooner by one processor core than by several
+        return model.fit(train_features[:, layer], targets)
 
 
 layers = range(last + 1)
@@ -453,24 +475,26 @@ def check(answer):
     top = draw.random(1000) < 0.8
     right, wrong = np.flatnonzero(top), np.flatnonzero(~top)
     twin, same_mistakes = top.copy(), top.copy()
-    twin[right[:95]], twin[wrong[:90]] = False, True  # differs a lot, is hardly worse
-    same_mistakes[right[:25]] = False  # never right where `top` is wrong
+    twin[right[:95]], twin[wrong[:80]] = False, True  # worse by 15 sentences, differs on 175
+    same_mistakes[right[:12]] = False  # worse by 12, and never right where `top` is wrong
     made_up = np.array([draw.random(1000) < 0.55, same_mistakes, twin, top])
     found = answer(made_up, 3)
     if found is None:
         return "The function returns nothing. It should return a list of layer numbers."
-    found = {int(layer) for layer in np.ravel(found)} - {3}
+    if any(isinstance(layer, bool | np.bool_) for layer in found):
+        return "You say True or False for each layer. The numbers of the layers that are True are asked for."
+    found = {int(layer) for layer in found} - {3}
     if 0 in found:
         return "We tried it on a layer 25 points worse than the best, and it was called tied. What rules one out?"
     if 1 in found:
         return (
-            "We tried a layer that makes every mistake of the best one and 25 more. Its own interval overlaps "
+            "We tried a layer that makes every mistake of the best one and 12 more. Its own interval overlaps "
             "the best one's, but sentence by sentence it is never better. Compare in pairs."
         )
     if 2 not in found:
         return (
-            "We tried a layer half a point below the best, right on 90 sentences that the best one misses. You "
-            "ruled it out; a difference that small may be luck. When does an interval say so?"
+            "We tried a layer that loses 95 sentences to the best one and wins 80 back. You ruled it out, but a "
+            "difference like that may be luck. When does an interval say so?"
         )
     return None
 
@@ -488,6 +512,11 @@ misconceptions = [
         "    spans = [metrics.bootstrap_interval(row) for row in correct]\n"
         "    return [k for k, span in enumerate(spans) if span.high >= spans[best].low]",
         "Compare in pairs",
+    ),
+    (
+        "def tied(correct, best):\n"
+        "    return [metrics.paired_difference(correct[best], row).low <= 0 for row in correct]",
+        "numbers of the layers",
     ),
     ("tied = [best]", "should stay a function"),
 ]
@@ -528,17 +557,17 @@ for name, test in surface.items():
 lost = 100 * (curves["has a comma"][0] - curves["has a comma"][last])
 figure = plots.lines(
     list(layers), curves, xlabel="layer (0 = embeddings)", ylabel="probe accuracy",
-    title=f"On the way up, the comma fades from view ({lost:.0f} points); sentiment changes little",
+    title=f"Going up, the comma fades ({lost:.0f} points); sentiment changes little",
 )  # fmt: skip
 plots.show(
     figure,
-    alt=f"Accuracy of comma and word probes falls with depth, by {lost:.0f} points; sentiment is flat.",
+    alt=f"The comma probe loses {lost:.0f} points from first to last layer, the word probe falls too; sentiment is flat.",
 )
 
 # %% [markdown]
 # There it is. In the low layers the surface can be read almost perfectly; towards the top the probes come
-# closer and closer to guessing. MiniLM was trained to give sentences with the *same content* similar numbers; commas do not help
-# there. Nor, it seems, does all of the sentiment: *I loved the plot* and *I hated the plot* are about the
+# closer and closer to guessing. MiniLM was trained to give sentences with the *same content* similar
+# numbers; commas do not help there. Nor, it seems, does all of the sentiment: *I loved the plot* and *I hated the plot* are about the
 # same thing. (That is our explanation, not a proof. The curve is the evidence.)
 #
 # Keep the simple picture, general below and specific above, but with a footnote: the top is specific
@@ -586,14 +615,18 @@ def lora_parameters(d_out, d_in, r):
 def check(answer):
     if not callable(answer):
         return "`lora_parameters` should stay a function of d_out, d_in and r: the next cells call it for many shapes."
-    square, tall = answer(4096, 4096, 8), answer(1024, 4096, 8)
+    square, tall = answer(4096, 4096, 8), answer(1024, 4096, 4)
     if square is None:
         return "The function returns nothing. Did you write `return`?"
+    if np.size(square) != 1:
+        return "One number is asked for: what A and B hold together."
     if square == 4096 * 4096:
         return "That is the size of the product B @ A. We never store the product: we store its two thin factors."
     if square == 8 * 4096:
         return "That is one of the two matrices. The other one is trained as well."
-    if square == 65_536 and tall != 8 * (1024 + 4096):
+    if square == 65_536 and tall == 8 * (1024 + 4096):
+        return "You count with rank 8 whatever r is. The function is given the rank: use it."
+    if square == 65_536 and tall != 4 * (1024 + 4096):
         return "Right for a square W. Try d_out = 1024 and d_in = 4096: A and B then differ in size."
     if square != 65_536:
         return f"For 4096 × 4096 and r = 8 you count {square:,}. Multiply rows by columns for A and for B, then add."
@@ -609,6 +642,7 @@ misconceptions = [
     ("def lora_parameters(d_out, d_in, r):\n    return d_out * d_in", "size of the product"),
     ("def lora_parameters(d_out, d_in, r):\n    return r * d_in", "one of the two matrices"),
     ("def lora_parameters(d_out, d_in, r):\n    return 2 * r * d_in", "Right for a square W"),
+    ("def lora_parameters(d_out, d_in, r):\n    return 8 * (d_in + d_out)", "whatever r is"),
     ("def lora_parameters(d_out, d_in, r):\n    return d_out * r * d_in * r", "Multiply rows by columns"),
 ]
 
@@ -633,7 +667,7 @@ def compare_sizes(rank=8, width=4096):
     )
     plots.show(
         figure,
-        alt=f"Full matrix {full:,} numbers; LoRA of rank {rank}: {thin:,}, a ratio of {thin / full:.4f}.",
+        alt=f"Full matrix {full:,} numbers; LoRA of rank {rank}: {thin:,}, or {thin / full:.2%} of it.",
     )
 
 
@@ -683,8 +717,8 @@ for rank in (1, 4, 8, 16):
 
 # %% [markdown]
 # The rank of B · A is never above r. All 256 directions are open to a free update, and only r to this
-# one. A smaller rank is cheaper *and* can say less. How little is enough is a question for measurements
-# (Day 8), not for belief.
+# one. A smaller rank is cheaper *and* can say less. How little is enough is a question for
+# measurements (the first weekend), not for belief.
 
 # %% [markdown]
 # ### Find the bug
@@ -741,7 +775,7 @@ def check(answer):
     if not callable(answer):
         return "`lora_forward` should stay a function: we call it with other ranks and other alphas."
     draw = torch.Generator().manual_seed(0)
-    shapes = [(5, 6), (10, 6), (4, 6), (10, 4)]  # x, W, A, B with r = 4
+    shapes = [(5, 7), (10, 7), (4, 7), (10, 4)]  # x, W, A, B with r = 4
     x, W, A, B = (torch.randn(shape, generator=draw, dtype=torch.float64) for shape in shapes)
     base, update, alpha = x @ W.T, x @ A.T @ B.T, 12.0
     output = answer(x, W, A, B, alpha)
@@ -761,7 +795,13 @@ def check(answer):
         return "Alpha alone is not the factor: with r = 8 and alpha = 16, PEFT's was not 16."
     if is_(3, 3):
         return "You scaled the pretrained part as well. W must stay as it is; only the update is scaled."
-    if is_(12 / 6):
+    if is_(12 / 8):
+        return (
+            "You divided by 8, perhaps through the r of an earlier cell. Here the rank is 4: read it from A."
+        )
+    if is_(4 / 12):
+        return "Upside down: r = 8 and alpha = 16 would give 0.5, and you saw 2."
+    if is_(12 / 7):
         return "You divided by the number of columns of A, which is d_in. The rank is its other dimension."
     return (
         "With r = 4 and alpha = 12 the result differs from PEFT's. Only the update is scaled, by one number."
@@ -786,6 +826,14 @@ misconceptions = [
     (
         "def lora_forward(x, W, A, B, alpha):\n    return (alpha / A.shape[0]) * (x @ W.T + x @ A.T @ B.T)",
         "scaled the pretrained part",
+    ),
+    (
+        "def lora_forward(x, W, A, B, alpha):\n    return x @ W.T + alpha / r * (x @ A.T @ B.T)",
+        "r of an earlier cell",
+    ),
+    (
+        "def lora_forward(x, W, A, B, alpha):\n    return x @ W.T + alpha / A.shape[1] * (x @ A.T @ B.T)",
+        "number of columns of A",
     ),
 ]
 
@@ -842,8 +890,9 @@ print("By layer:", ", ".join(f"{point.step}: {point.value:.3f}" for point in his
 print("Artefacts:", [file.path for file in client.list_artifacts(run.info.run_id)])
 
 # %% [markdown]
-# There is a third way, with a mouse: type `lab mlflow` in a terminal and open the address it prints. If you run
-# the cell that logs again, you get a second run. That is not a mistake; experiments are cheap, forgetting is not.
+# There is a third way, with a mouse: type `lab mlflow` in a terminal and open the address it prints. Try it: change
+# `run_name` in the cell that logs, run it again, and find both runs in the table. Two runs of the same thing are
+# not a mistake; experiments are cheap, forgetting is not.
 
 # %% [markdown]
 # ## Your environment, checked
@@ -904,14 +953,14 @@ quiz = [
                 False,
             ),
             (
-                "It is the share of one matrix. On the query and value matrices of a 7-billion model it is about 0.06 %.",
-                "The share of a model depends on which matrices get an adapter and on all the parameters that do not.",
-                True,
-            ),
-            (
                 "It should be 0.2 %, because only one of A and B is trained.",
                 "Both are trained. B only starts at zero; it does not stay there.",
                 False,
+            ),
+            (
+                "It is the share of one matrix. On the query and value matrices of a 7-billion model it is about 0.06 %.",
+                "The share of a model depends on which matrices get an adapter and on all the parameters that do not.",
+                True,
             ),
         ],
         "proof": (
@@ -951,14 +1000,14 @@ quiz = [
         "question": "You go from r = 8 to r = 32 and leave alpha at 16. What else has changed?",
         "choices": [
             (
-                "Nothing: the rank only decides how many numbers are trained.",
-                "It also stands in the factor alpha / r, which multiplies the update.",
-                False,
-            ),
-            (
                 "The update is now multiplied by 0.5 instead of 2.",
                 "alpha / r was 16 / 8 and is 16 / 32. Some people therefore change alpha together with r.",
                 True,
+            ),
+            (
+                "Nothing: the rank only decides how many numbers are trained.",
+                "It also stands in the factor alpha / r, which multiplies the update.",
+                False,
             ),
             (
                 "The update is now multiplied by 512 instead of 128.",
@@ -1002,14 +1051,14 @@ quiz = [
                 False,
             ),
             (
-                "Where to draw the line through a preference that it had already.",
-                "The order of the sentences came from pretraining; the labels placed the line.",
-                True,
-            ),
-            (
                 "The held-back sentences, by heart.",
                 "The line was chosen on other sentences; the held-back ones were only scored.",
                 False,
+            ),
+            (
+                "Where to draw the line through a preference that it had already.",
+                "The order of the sentences came from pretraining; the labels placed the line.",
+                True,
             ),
         ],
     },
@@ -1033,7 +1082,7 @@ if my_words.strip():
 # %% [markdown]
 # ## Go further
 #
-# - Ask the judge in other words. Change the task in `request`, or turn *The sentence is* into *This review is*,
+# - Ask the judge in other words. Change the task in `request`, or turn *The sentence is* into *This review is* in `begun_answers`,
 #   and run the lesson again from the cell that loads the judge. When we did, its accuracy moved by more than
 #   ten points while every weight stayed the same. Remember it when somebody claims that a model "cannot" do
 #   something.
