@@ -1,6 +1,7 @@
 """Reads a lesson manuscript: prose, code, exercises, checks and quiz in one percent script."""
 
 import ast
+import hashlib
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -141,6 +142,8 @@ def _questions(lesson_id: str, source: str) -> list[dict[str, Any]]:
             {"text": text, "explanation": explanation, "right": right}
             for text, explanation, right in question["choices"]
         ]
+        # Authors tend to put the right choice second; an order made from the text itself favours no place.
+        question["choices"].sort(key=lambda choice: hashlib.sha256(choice["text"].encode()).digest())
         if sum(choice["right"] for choice in question["choices"]) != 1:
             raise LabError(f"{question['id']} must have exactly one right choice.")
         if not all(choice["explanation"].strip() for choice in question["choices"]):

@@ -17,7 +17,7 @@ from typing import Annotated, Any
 
 import typer
 
-from labhelpers import data, doctor, models, running, settings, timetable, training
+from labhelpers import data, doctor, metrics, models, running, settings, timetable, training
 
 BUDGETS = {
     "import_seconds": "< 0.1",
@@ -139,8 +139,8 @@ def _train(seed: int, fast: bool) -> dict[str, float]:
         started = time.perf_counter()
         trainer.train()
         seconds = time.perf_counter() - started
-    logits = training.predict(model, splits["validation"])
-    accuracy = float((logits.argmax(1) == splits["validation"]["label"]).mean())
+    predictions = training.predict(model, splits["validation"]).argmax(1)
+    accuracy = metrics.classification(splits["validation"]["labels"], predictions)["accuracy"]
     return {
         "seconds": seconds,
         "accuracy": round(accuracy, 4),

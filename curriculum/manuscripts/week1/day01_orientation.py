@@ -155,7 +155,8 @@ accuracy = (said_positive == is_positive).mean()
 
 # %% tags=["check"] exercise="day01/first-steps"
 def check(answer):
-    if np.size(answer) != 1:
+    answer = np.asarray(answer)
+    if answer.size != 1:
         return "You have one value per sentence. One number is asked for: how large a share of them is True?"
     value, right = float(np.ravel(answer)[0]), (said_positive == is_positive).sum()
     n = len(is_positive)
@@ -257,10 +258,9 @@ cut = max(places, key=lambda place: np.mean((tuning_preference > place) == tunin
 
 # %% tags=["check"] exercise="day01/one-number"
 def check(answer):
-    if np.size(answer) != 1:
-        return (
-            f"The line is one number, and this is {np.size(answer)} of them. Which of them is the best place?"
-        )
+    answer = np.asarray(answer)
+    if answer.size != 1:
+        return f"The line is one number, and this is {answer.size} of them. Which of them is the best place?"
     place = float(np.ravel(answer)[0])
     if place == 0:
         return (
@@ -481,6 +481,7 @@ def check(answer):
     found = answer(made_up, 3)
     if found is None:
         return "The function returns nothing. It should return a list of layer numbers."
+    found = list(found)
     if any(isinstance(layer, bool | np.bool_) for layer in found):
         return "You say True or False for each layer. The numbers of the layers that are True are asked for."
     found = {int(layer) for layer in found} - {3}
@@ -522,7 +523,7 @@ misconceptions = [
 ]
 
 # %%
-in_the_race = tied(correct, best)
+in_the_race = ", ".join(str(layer) for layer in sorted(tied(correct, best)))
 gap = metrics.paired_difference(correct[best], correct[last])
 print(f"Highest: layer {best}. Not to be told from it here: layers {in_the_race}.")
 print(
@@ -567,8 +568,9 @@ plots.show(
 # %% [markdown]
 # There it is. In the low layers the surface can be read almost perfectly; towards the top the probes come
 # closer and closer to guessing. MiniLM was trained to give sentences with the *same content* similar
-# numbers; commas do not help there. Nor, it seems, does all of the sentiment: *I loved the plot* and *I hated the plot* are about the
-# same thing. (That is our explanation, not a proof. The curve is the evidence.)
+# numbers; commas do not help there. Nor, it seems, does all of the sentiment: *I loved the plot* and *I
+# hated the plot* are about the same thing. (That is our explanation, not a proof. The curve is the
+# evidence.)
 #
 # Keep the simple picture, general below and specific above, but with a footnote: the top is specific
 # *to what the model was trained for*, and that was not your task. This is what fine-tuning repairs.
@@ -795,6 +797,8 @@ def check(answer):
         return "Alpha alone is not the factor: with r = 8 and alpha = 16, PEFT's was not 16."
     if is_(3, 3):
         return "You scaled the pretrained part as well. W must stay as it is; only the update is scaled."
+    if is_(3, 0):
+        return "That is the update alone, scaled as it should be. The output of W itself is missing."
     if is_(12 / 8):
         return (
             "You divided by 8, perhaps through the r of an earlier cell. Here the rank is 4: read it from A."
