@@ -82,13 +82,17 @@ def course_table(ticked: dict[str, bool], folder: str = "") -> list[str]:
     Returns:
         Lines of a Markdown table, one row per lesson.
     """
-    rows = ["| when | lesson | minutes | |", "|---|---|---:|---|"]
+    rows = ["| when | lesson | minutes | of these, computing | |", "|---|---|---:|---:|---|"]
+    measured = doctor.measurements()
     for day in timetable.lessons():
         done = all(ticked.get(item["id"], False) for item in day["checklist"])
         ready = day["status"] == "ready"
         title = f"[{day['title']}]({folder}{day['lesson']}.ipynb)" if ready else day["title"]
         state = ("done" if done else "") if ready else "not written yet"
-        rows.append(f"| {timetable.label(day)} | {title} | {timetable.minutes(day)} | {state} |")
+        computing = f"{measured[day['id']]['seconds'] / 60:.1f}" if day["id"] in measured else ""
+        rows.append(
+            f"| {timetable.label(day)} | {title} | {timetable.minutes(day)} | {computing} | {state} |"
+        )
     return rows
 
 
