@@ -93,7 +93,8 @@ def run(
 
     result = running.run(lesson, variant, profile)
     for event in result.of_kind("record"):
-        typer.echo(f"{event['name']} = {event['value']:.4g}")
+        value = event["value"]
+        typer.echo(f"{event['name']} = " + (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"))
     memory = f", peak memory {result.peak_bytes / 2**30:.1f} GiB" if result.peak_bytes else ""
     typer.echo(f"{lesson} ({variant}): {result.seconds:.0f} s{memory}. Outputs: {result.notebook}")
     if result.error:
