@@ -4,7 +4,7 @@ import html
 from collections.abc import Iterable, Sequence
 
 from . import timetable
-from .class_table import ago, percent, until
+from .class_table import ago, counted, percent, until
 from .classroom import Class, Hurdle, Standing
 
 MARK = b'<meta name="generator" content="lab class">'
@@ -125,7 +125,8 @@ def _sentence(found: Class) -> str:
     asking = sum(bool(one.quiet) for one in people)
     tried = {one.id for one in found.exercises}
     return (
-        f"{len(people)} learners, {len(tried)} exercises tried, {sum(one.attempts for one in people):,} attempts. "
+        f"{counted(len(people), 'learner')}, {counted(len(tried), 'exercise')} tried, "
+        f"{counted(sum(one.attempts for one in people), 'attempt')}. "
         f"{asking or 'Nobody'} {'have' if asking > 1 else 'has'} gone quiet or sent an old summary."
     )
 

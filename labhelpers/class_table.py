@@ -13,7 +13,7 @@ def learners(found: Class) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=f"Who is where ({len(found.standings)} learners)", title_justify="left")
+    table = Table(title=f"Who is where ({counted(len(found.standings), 'learner')})", title_justify="left")
     for heading in ("learner", "now at", "lessons\nfinished", "exercises\npassed", "last active"):
         table.add_column(heading, justify="right" if "\n" in heading else "left")
     for one in found.standings:
@@ -50,6 +50,11 @@ def percent(share: float | None) -> str:
 def until(hurdle: Hurdle) -> str:
     """Write the median of the attempts until passed."""
     return "" if hurdle.median is None else f"{hurdle.median:g}"
+
+
+def counted(number: int, thing: str) -> str:
+    """Say how many, such as "1 learner" or "2,000 learners"."""
+    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def ago(day: date | None, today: date) -> str:

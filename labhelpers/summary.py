@@ -242,8 +242,9 @@ def _day(time: Any) -> str | None:
 
 
 def _course() -> dict[str, str | None]:
-    import importlib.metadata
     import subprocess
+
+    from . import __version__  # Colab imports the course from its folder, where pip knows no version of it
 
     command = ["git", "rev-parse", "--short=12", "HEAD"]
     try:
@@ -251,7 +252,7 @@ def _course() -> dict[str, str | None]:
         commit = done.stdout.strip() if done.returncode == 0 else ""
     except (OSError, subprocess.TimeoutExpired):
         commit = ""
-    return {"version": importlib.metadata.version("labhelpers"), "commit": commit or None}
+    return {"version": __version__, "commit": commit or None}
 
 
 def _usable(name: str | None) -> str | None:

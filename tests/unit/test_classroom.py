@@ -57,6 +57,12 @@ def test_who_is_where(tmp_path):
     assert standing.quiz_first == 0.0 and standing.last == date(2026, 11, 19) and standing.quiet == ""
 
 
+def test_a_class_of_one_is_counted_in_the_singular(tmp_path):
+    write(tmp_path, "a.json", document())
+    terminal, page = show(tmp_path)
+    assert "(1 learner)" in terminal and "1 learner, 2 exercises tried, 4 attempts." in page
+
+
 def test_who_finished_a_lesson_is_at_the_next_one_and_left_items_are_counted(tmp_path):
     learner(tmp_path, 1, ticked={"day01": ids("day01"), "day02": ids("day02")}, quiz={})
     learner(tmp_path, 2, ticked={"day01": ids("day01")[:-2], "day02": ids("day02")}, quiz={})

@@ -87,6 +87,21 @@ def test_the_question_comes_after_all_that_is_in_it(tmp_path):
     assert "no signature" in shown and "your journal" in shown
 
 
+def test_a_course_that_pip_does_not_know_still_says_its_version(tmp_path, monkeypatch):
+    """Colab imports the course from its folder."""
+    import importlib.metadata
+    import tomllib
+
+    def unknown(name):
+        raise importlib.metadata.PackageNotFoundError(name)
+
+    monkeypatch.setattr(importlib.metadata, "version", unknown)
+    some_work()
+    written, _ = export(tmp_path)
+    project = tomllib.loads((current().root / "pyproject.toml").read_text(encoding="utf-8"))["project"]
+    assert written["course"]["version"] == project["version"]
+
+
 def test_the_preview_holds_every_value():
     """Each value is one that occurs nowhere else, so that none can be left out unnoticed."""
     exercise = {"attempts": 71, "passed_at": 53, "first_failure": "swapped", "last": "2026-03-04"}

@@ -1439,8 +1439,7 @@ print(
 
 # %%
 folder = lab.workspace / "adapters" / run.folder.name
-if not (folder / "adapter_config.json").exists():  # Day 4 saves it here, too
-    model.save_pretrained(folder)
+training.save_once(folder, model.save_pretrained)  # Day 4 saves it here, too: then nothing is written
 
 content = (folder / "adapter_model.safetensors").read_bytes()
 # A safetensors file begins with the length of its table of contents, in 8 bytes.
