@@ -260,7 +260,8 @@ def _reading(day: dict[str, Any]) -> list[str]:
 
 
 def _navigation(day: dict[str, Any]) -> str:
-    lessons = timetable.lessons()
+    beside = day["week"] == "techniques"
+    lessons = [other for other in timetable.lessons() if (other["week"] == "techniques") == beside]
     position = [other["id"] for other in lessons].index(day["id"])
     links = ["[Start page](../start_here.ipynb)"]
     if position:

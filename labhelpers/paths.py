@@ -21,6 +21,7 @@ class Selection:
         lessons: ids in teaching order; whatever they build on is in it or in `left_out`.
         added: those of `lessons` that focus or background brought, with what they build on.
         left_out: lesson of the path → why it is not taken.
+        techniques: ids of the path's technique lessons, taken beside the others without a date.
         to_come: ids of planned lessons without minutes, hence without a date.
         guides: names of the pages to read beside the lessons.
     """
@@ -28,6 +29,7 @@ class Selection:
     lessons: tuple[str, ...]
     added: tuple[str, ...]
     left_out: Mapping[str, str]
+    techniques: tuple[str, ...]
     to_come: tuple[str, ...]
     guides: tuple[str, ...]
 
@@ -138,6 +140,7 @@ def select(path: str, pace: str, focus: str | None = None, background: str | Non
         tuple(name for name in taken if name not in known),
         tuple(name for name in taken if name not in {*known, *chosen["lessons"]}),
         {name: left_out[name] for name in ready if name in left_out},
+        tuple(chosen["techniques"]),
         tuple(name for name in to_come if name not in ready),
         tuple(guides),
     )

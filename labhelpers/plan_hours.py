@@ -63,7 +63,11 @@ def _of_this_pace(name: str) -> list[str]:
 def _four_weeks() -> list[str]:
     """The totals of the well-known four-week plan, added up."""
     total, split = paths.load()["time"]
-    weeks = [sum(timetable.minutes(day) for day in week["days"]) / 60 for week in timetable.load()["weeks"]]
+    weeks = [
+        sum(timetable.minutes(day) for day in week["days"]) / 60
+        for week in timetable.load()["weeks"]
+        if week["id"].startswith("week")
+    ]
     shares = [100 * hours / split["total"] for hours in split["hours"].values()]
     low, high = (total["weeks"] * hours for hours in total["hours_per_week"])
     day = timetable.lesson("day04")
@@ -90,7 +94,7 @@ def _days(pace_name: str) -> str:
 
 
 def _whole_course() -> list[str]:
-    return [day["id"] for day in timetable.lessons()]
+    return [day["id"] for day in timetable.lessons() if day["week"].startswith("week")]
 
 
 def _total(published: dict[str, Sequence[int]]) -> list[int]:

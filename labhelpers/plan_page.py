@@ -154,6 +154,9 @@ def _undated(plan: Plan) -> list[str]:
     added = "; ".join(paths.title(name) for name in chosen.added)
     missing = [f"Added to the path by focus or background: {added}."] if added else []
     missing += [f"Left out: {paths.title(name)} ({why})." for name, why in chosen.left_out.items()]
+    if chosen.techniques:
+        beside = "; ".join(paths.title(name) for name in chosen.techniques)
+        missing += [f"Beside them, whenever it suits, hence without a date: {beside}."]
     coming = "; ".join(paths.title(name).split(":")[0] for name in chosen.to_come)
     return missing + (
         [f"Planned lessons that have no minutes yet, hence no date: {coming}."] if coming else []

@@ -148,7 +148,7 @@ def _week(week_id: str) -> dict[str, Any]:
 
 
 def _name(week_id: str) -> str:
-    return f"Week {week_id.removeprefix('week')}"
+    return timetable.group(week_id)
 
 
 def _parts(entry: dict[str, Any]) -> list[Part]:

@@ -149,7 +149,7 @@ def now(today: date | None = None) -> Standing:
         days=len(days),
         pace=_pace(plan, done, day) if plan else None,
         milestones=_milestones(ticked, seen.celebrated),
-        weeks=tuple(_week(week, ticked) for week in timetable.load()["weeks"]),
+        weeks=tuple(_week(week, ticked) for week in timetable.load()["weeks"] if week.get("checkpoints")),
         passed=len(passed & known),
         exercises=len(known),
         techniques=tuple(map(tuple, tracker.rows(done, _begun(ticked, attempts)))),
@@ -267,10 +267,12 @@ def _milestones(ticked: Collection[str], celebrated: Collection[str]) -> tuple[M
         marked = [(day, day["milestone_id"]) for day in week["days"] if day.get("milestone_id")]
         for day, id in marked:
             found.append((id, day["milestone"], timetable.label(day), id in ticked, words.get(id, "")))
-        points = [point["id"] for point in week.get("checkpoints") or []]
-        reached = bool(points) and all(id in ticked for id in points)
-        place = f"Week {week['id'].removeprefix('week')}, all checkpoints"
-        found.append((week["id"], week["milestone"], place, reached, words["week"]))
+        if points := [point["id"] for point in week.get("checkpoints") or []]:
+            place, reached = (
+                f"{timetable.group(week['id'])}, all checkpoints",
+                all(id in ticked for id in points),
+            )
+            found.append((week["id"], week["milestone"], place, reached, words["week"]))
     return tuple(
         Milestone(id, text, place, reached, reached and id not in celebrated, said)
         for id, text, place, reached, said in found

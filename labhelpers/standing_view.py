@@ -146,13 +146,13 @@ def this_week(standing: Standing) -> tuple[Week, str]:
         That week, and how many boxes of the other weeks are ticked, in words.
     """
     id = standing.next.lesson["week"] if standing.next else standing.weeks[-1].id
-    here = next(week for week in standing.weeks if week.id == id)
+    here = next((week for week in standing.weeks if week.id == id), standing.weeks[-1])
     return here, ", ".join(f"{week_name(each)}: {_ticked(each)}" for each in standing.weeks if each != here)
 
 
 def week_name(week: Week) -> str:
     """Name a week, such as "Week 1"."""
-    return f"Week {week.id.removeprefix('week')}"
+    return timetable.group(week.id)
 
 
 def plain(text: str) -> str:

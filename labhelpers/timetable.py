@@ -33,7 +33,7 @@ def load() -> dict[str, Any]:
 
 
 def lessons() -> list[dict[str, Any]]:
-    """List every day and weekend in teaching order.
+    """List every day and weekend in teaching order, then the technique lessons.
 
     Returns:
         One dictionary per lesson, as in the timetable, with the id of its week added as `week`.
@@ -78,12 +78,27 @@ def label(day: dict[str, Any]) -> str:
         day: a lesson from `lessons()`.
 
     Returns:
-        Such as "Day 4" or "Weekend 1, Saturday".
+        Such as "Day 4", "Weekend 1, Saturday" or "LoRA, intermediate".
     """
+    if "label" in day:
+        return str(day["label"])
     if day["id"].startswith("day"):
         return f"Day {int(day['id'].removeprefix('day'))}"
     weekend, weekday = day["id"].split("_")
     return f"Weekend {weekend.removeprefix('weekend')}, {weekday.capitalize()}"
+
+
+def group(week_id: str) -> str:
+    """Name a week, or the group of lessons beside the weeks.
+
+    Args:
+        week_id: id of an entry of `load()["weeks"]`.
+
+    Returns:
+        Such as "Week 1", or "Techniques".
+    """
+    number = week_id.removeprefix("week")
+    return f"Week {number}" if number.isdigit() else week_id.capitalize()
 
 
 def band(lesson_id: str, name: str) -> tuple[float, float] | None:

@@ -10,7 +10,7 @@ from . import checklist_file, json_lines, own_files, settings, timetable
 from .checklist_file import Document
 from .settings import LabError
 
-FILE = re.compile(r"week\d+\.md")
+FILE = re.compile(r"week\d+\.md")  # a week that an older course had
 
 
 @dataclass(frozen=True)

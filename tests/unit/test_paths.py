@@ -64,7 +64,7 @@ def test_every_step_and_check_of_a_path_says_where_it_happens(name):
     path = paths.get("path", name)
     steps = [row for stage in path["stages"] for row in stage["steps"]] + path["checks"]
     assert [row["id"] for row in steps if not row.get("in")] == []
-    taken = {*path["lessons"], *path["to_come"]}
+    taken = {*path["lessons"], *path["techniques"], *path["to_come"]}
     elsewhere = {row["id"]: set(row["in"]) - taken for row in steps if set(row["in"]) - taken}
     assert elsewhere == {}, "a step happens in a lesson that the path does not have"
 
@@ -107,7 +107,9 @@ def test_a_selection_holds_what_its_lessons_build_on_unless_the_learner_knows_it
 
 
 def test_longer_paths_contain_the_shorter_ones():
-    quick, deep, production = (set(paths.get("path", name)["lessons"]) for name in paths.names("path"))
+    quick, deep, production = (
+        {*path["lessons"], *path["techniques"]} for path in paths.load()["paths"].values()
+    )
     assert quick < deep < production == {day["id"] for day in timetable.lessons()}
 
 

@@ -351,7 +351,7 @@ def test_a_page_with_notes_of_the_learner_is_kept():
 
 @pytest.mark.parametrize("pace", paths.names("pace"))
 def test_published_hours_are_set_against_the_sum_of_the_lessons(pace):
-    whole = paths.minutes(LESSONS)
+    whole = paths.minutes(name for name in LESSONS if not name.startswith("technique_"))
     said = plan_hours.sentences(planning.make("production_ready", pace, start=MONDAY))
     assert f"{whole / 60:.1f} hours ({whole:,} minutes), more than that" in said[1]
     low, high = plan_hours._total(paths.get("pace", pace)["published"])
@@ -359,6 +359,16 @@ def test_published_hours_are_set_against_the_sum_of_the_lessons(pace):
     assert f"{whole / 60:.1f} hours" in said[0] and "less than that" in said[0]
     if pace == "relaxed":
         assert f"Twice the time for everything would be {2 * whole / 60:.1f} hours" in said[2]
+
+
+@pytest.mark.parametrize("path", paths.names("path"))
+def test_technique_lessons_of_a_path_are_named_without_a_date(path):
+    plan = planning.make(path, "standard", start=MONDAY)
+    text = plan_page.page(plan)
+    assert paths.get("path", path)["techniques"]
+    for name in paths.get("path", path)["techniques"]:
+        assert paths.title(name) in text
+        assert name not in {entry.lesson_id for entry in plan.entries}
 
 
 def test_the_published_split_adds_up_but_not_to_the_lessons():

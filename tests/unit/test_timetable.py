@@ -8,6 +8,7 @@ import pytest
 from labhelpers import settings, timetable
 
 MANUSCRIPTS = settings.current().root / "curriculum" / "manuscripts"
+WEEKS = ["week1", "week2", "week3", "week4"]
 READY = ["day01", "day02", "day03", "day04"]
 
 # How many checklist items the course promises, per day. Ids run from 1 without gaps and are never reused.
@@ -22,7 +23,16 @@ WEEKEND_ITEMS = {
     "W4SAT": 4,
     "W4SUN": 4,
 }
-ITEMS = {f"D{day:02d}": count for day, count in enumerate(DAY_ITEMS, 1)} | WEEKEND_ITEMS
+TECHNIQUE_ITEMS = {
+    "TX-FULL-B": 4,
+    "TX-FULL-I": 4,
+    "TX-LORA-I": 4,
+    "TX-QLORA-I": 4,
+    "TX-PT-B": 4,
+    "TX-PT-I": 4,
+    "TX-AD-I": 5,
+}
+ITEMS = {f"D{day:02d}": count for day, count in enumerate(DAY_ITEMS, 1)} | WEEKEND_ITEMS | TECHNIQUE_ITEMS
 MILESTONES = ["D01-M", "D04-M", "D10-M", "W2-M", "D14-M", "D20-M", "W4-M"]
 
 
@@ -39,8 +49,8 @@ def test_four_weeks_hold_twenty_days_and_four_weekends_in_order():
     for week in range(1, 5):
         expected += [f"day{day:02d}" for day in range(5 * week - 4, 5 * week + 1)]
         expected += [f"weekend{week}_saturday", f"weekend{week}_sunday"]
-    assert lesson_ids() == expected
-    assert [week["id"] for week in timetable.load()["weeks"]] == ["week1", "week2", "week3", "week4"]
+    assert [name for name in lesson_ids() if not name.startswith("technique_")] == expected
+    assert [week["id"] for week in timetable.load()["weeks"]] == [*WEEKS, "techniques"]
 
 
 def test_every_promised_checklist_item_appears_exactly_once():
@@ -51,7 +61,7 @@ def test_every_promised_checklist_item_appears_exactly_once():
 
 
 def test_every_week_has_its_four_checkpoints():
-    for number, week in enumerate(timetable.load()["weeks"], 1):
+    for number, week in enumerate(timetable.load()["weeks"][: len(WEEKS)], 1):
         assert [point["id"] for point in week["checkpoints"]] == [f"WC-{number}{letter}" for letter in "abcd"]
         assert all(point["text"].strip() for point in week["checkpoints"])
 
@@ -60,6 +70,8 @@ def test_every_week_has_its_four_checkpoints():
 def test_checklist_ids_belong_to_their_lesson_and_texts_are_unlike(day):
     weekend = re.fullmatch(r"weekend(\d)_(sat|sun)\w+", day["id"])
     prefix = f"W{weekend[1]}{weekend[2].upper()}" if weekend else f"D{day['id'][3:]}"
+    if day["week"] == "techniques":
+        prefix = rf"TX-({'|'.join(name.removeprefix('TX-') for name in TECHNIQUE_ITEMS)})"
     texts = [item["text"].strip() for item in day["checklist"]]
     assert all(re.fullmatch(rf"{prefix}-[TQ]\d+", item["id"]) for item in day["checklist"])
     assert all(texts) and len(set(texts)) == len(texts)
@@ -85,7 +97,8 @@ def test_minutes_are_positive_and_fit_a_working_day(day):
     assert all(section["minutes"] > 0 for section in day["sections"])
     titles = [section["title"] for section in day["sections"]]
     assert all(titles) and len(set(titles)) == len(titles)
-    assert 120 <= timetable.minutes(day) <= 210
+    shortest = 60 if day["week"] == "techniques" else 120
+    assert shortest <= timetable.minutes(day) <= 210
 
 
 def test_day_four_admits_its_three_and_a_half_hours():
@@ -95,7 +108,7 @@ def test_day_four_admits_its_three_and_a_half_hours():
 @each_lesson()
 def test_ready_lessons_have_a_manuscript_and_planned_ones_have_none(day):
     manuscript = MANUSCRIPTS / f"{day['lesson']}.py"
-    assert day["lesson"].startswith(f"{day['week']}/{day['id']}")
+    assert day["lesson"].startswith(f"{day['week']}/{day['id'].removeprefix('technique_')}")
     assert day["status"] in ("ready", "planned")
     assert manuscript.is_file() == (day["status"] == "ready"), f"{day['id']} is {day['status']}: {manuscript}"
 
