@@ -1,7 +1,7 @@
 # make lab      everything from nothing, then JupyterLab on the start page
 # make test     every check of the course       make verify   every lesson in the full cpu profile
 # make bench    the measurements                make build    notebooks from manuscripts
-# make offline  make test without any network
+# make offline  make test without any network   make colab  two lessons with the very versions that Colab has
 # Options:      ARGS=--no-browser    TORCH=cuda (an NVIDIA GPU under Linux)    PYTHON=python3.12
 
 SUITABLE := import sys; sys.exit(not (3, 11) <= sys.version_info[:2] <= (3, 13))
@@ -17,7 +17,7 @@ ifeq ($(TORCH)-$(shell uname -s),cpu-Linux)
 TORCH_OPTIONS := --no-deps --retries 1 --index-url https://download.pytorch.org/whl/cpu
 endif
 
-.PHONY: lab setup test offline verify drift bench build lock clean
+.PHONY: lab setup test offline colab verify drift bench build lock clean
 
 lab: setup
 	$(BIN)/lab start $(ARGS)
@@ -40,6 +40,10 @@ test: setup
 # The same checks where no network exists but this machine itself; Linux only.
 offline: WITHOUT_NETWORK = unshare --map-root-user --net sh -c 'ip link set lo up && LAB_WITHOUT_NETWORK=1 exec "$$@"' sh
 offline: test
+
+# Colab's Python is 3.12; its packages are fetched first, 5.6 GB in a folder that pytest throws away later.
+colab: setup
+	COLAB_PYTHON=$${COLAB_PYTHON:-python3.12} $(BIN)/python -m pytest tests/colab $(ARGS)
 
 verify: setup
 	$(BIN)/lab verify $(ARGS)

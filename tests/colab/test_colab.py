@@ -2,6 +2,8 @@
 
 import ast
 import importlib.metadata
+import json
+import os
 import re
 import subprocess
 import types
@@ -14,6 +16,8 @@ from labhelpers import authoring, colab, manuscripts, settings, timetable
 from labhelpers.settings import LabError
 
 HERE = Path(__file__).parent
+# `make colab` names a Python of Colab's minor version here: then Colab's packages are really installed, and ours fetched.
+REPLAYED_WITH = os.environ.get("COLAB_PYTHON")
 PREINSTALLED = dict(
     line.split("==") for line in (HERE / "preinstalled.txt").read_text().splitlines() if "==" in line
 )
@@ -26,7 +30,10 @@ def address(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def python(tmp_path_factory):
-    return runtime.with_our_packages(tmp_path_factory.mktemp("runtime") / "env")
+    folder = tmp_path_factory.mktemp("runtime") / "env"
+    if REPLAYED_WITH:
+        return runtime.with_colab_packages(folder, REPLAYED_WITH)
+    return runtime.with_our_packages(folder)
 
 
 @pytest.fixture
@@ -46,10 +53,21 @@ def notebook(lesson, drive=False):
     return nbformat.writes(opened)
 
 
+def versions(python):
+    """The versions of what the course promises to leave alone, as another Python has them."""
+    code = "import sys, json, importlib.metadata as m; print(json.dumps({n: m.version(n) for n in sys.argv[1:]}))"
+    held = [name for name in colab.UNTOUCHED if name in PREINSTALLED]
+    done = subprocess.run([python, "-c", code, *held], capture_output=True, text=True, check=True)
+    return json.loads(done.stdout)
+
+
 @pytest.mark.parametrize("lesson, drive", [("day02", True), ("day04", False)])
 def test_a_lesson_runs_where_only_its_first_cell_knows_the_course(published, python, tmp_path, lesson, drive):
+    before = versions(python)
     printed = runtime.run(python, notebook(lesson, drive), tmp_path)
-    assert "Fetching" not in printed, "everything was there already, so nothing may be installed"
+    assert versions(python) == before and {"torch", "numpy", "pandas"} <= set(before)
+    if not REPLAYED_WITH:
+        assert "Fetching" not in printed, "everything was there already, so nothing may be installed"
     kept = tmp_path / "drive/MyDrive/fine-tuning-course/progress" if drive else tmp_path / "course/progress"
     assert list(kept.glob("*.jsonl")) or list(kept.glob("week*.md")), f"no record of the exercises in {kept}"
     assert f"Your progress lives in {kept}" in printed
