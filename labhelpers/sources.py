@@ -46,7 +46,7 @@ def course_set(name: str, neutral: bool) -> "Dataset":
         hub_id, splits, names = HUB[name]
         dataset = hub_set(hub_id, "text", "label", splits)
         return _with_names(dataset, names) if names else dataset
-    return _topics() if name == "topics" else _rated(name, neutral)
+    return packaged_topics() if name == "topics" else _rated(name, neutral)
 
 
 def hub_set(hub_id: str, text: str, label: str, splits: str | None = None) -> "Dataset":
@@ -134,7 +134,12 @@ def _table(file: Path) -> list[list[str]]:
     return [line.rstrip("\r").split("\t") for line in lines if line.strip()]
 
 
-def _topics() -> "Dataset":
+def packaged_topics() -> "Dataset":
+    """Load the BBC articles of the offline course, whatever the profile.
+
+    Returns:
+        Columns `text`, `label` (ClassLabel) and `headline`.
+    """
     from datasets import ClassLabel, Dataset, Features, Value
 
     from . import assets
