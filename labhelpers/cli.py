@@ -143,6 +143,29 @@ def drift(
 
 
 @app.command()
+def compare(
+    techniques: Annotated[
+        list[str] | None, typer.Argument(help='Such as "lora full"; all when omitted.')
+    ] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Write the guide's figures (for authors).")
+    ] = False,
+    train: Annotated[bool, typer.Option(help="--no-train: only make the page of what MLflow holds.")] = True,
+) -> None:
+    """Train every technique on one task with the same number of trials, and make one page of what it cost."""
+    from . import comparison, comparison_page
+    from .settings import current
+
+    if train:
+        comparison.compare(techniques or None, say=typer.echo)
+    page = comparison_page.write(current().workspace / "comparison")
+    typer.echo(page.read_text(encoding="utf-8"))
+    typer.echo(f"The page and its figure: {page.parent}")
+    if publish:
+        typer.echo(comparison_page.publish())
+
+
+@app.command()
 def record_runs(
     names: Annotated[list[str] | None, typer.Argument(help="Prepared runs; all when omitted.")] = None,
     to: Annotated[Path | None, typer.Option(help="Folder; the cpu profile has a default.")] = None,

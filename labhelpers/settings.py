@@ -191,7 +191,7 @@ def write_atomically(path: Path, text: str) -> None:
     except OSError as error:
         raise LabError(
             f"Could not write {path}: {error.strerror}. The file is as it was. Free some space or make the folder "
-            "writable, then run the cell again."
+            "writable, then try again."
         ) from error
     temporary = Path(name)
     try:
@@ -203,7 +203,7 @@ def write_atomically(path: Path, text: str) -> None:
         os.replace(temporary, path)
     except OSError as error:
         raise LabError(
-            f"Could not write {path}: {error.strerror}. The file is as it was. Free some space, then run the cell again."
+            f"Could not write {path}: {error.strerror}. The file is as it was. Free some space, then try again."
         ) from error
     finally:
         temporary.unlink(missing_ok=True)

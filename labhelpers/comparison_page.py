@@ -1,0 +1,162 @@
+"""The comparison of the techniques on one page: what each costs, what each brings, and a figure."""
+
+import datetime
+from pathlib import Path
+from typing import Any
+
+from . import comparison, doctor, memory, plots, settings, verifying
+from .settings import LabError
+
+HEAD = "# Written by `lab compare --publish` from the runs in MLflow; never by hand.\n"
+
+
+def location() -> Path:
+    """Where the figures that the guide shows are kept."""
+    return settings.current().root / "curriculum" / "techniques.yaml"
+
+
+def publish() -> Path:
+    """Write what MLflow holds into the course, for its guide.
+
+    Returns:
+        The file.
+
+    Raises:
+        LabError: when nothing was compared, or not in the cpu profile.
+    """
+    import yaml
+
+    if settings.current().profile != "cpu":
+        raise LabError("Only the cpu profile is published. Run `LAB_PROFILE=cpu lab compare --publish`.")
+    rows = [
+        {name: _plain(value) for name, value in row.items()} for row in comparison.table().to_dict("records")
+    ]
+    document = {
+        "date": f"{datetime.date.today()}",
+        "machine": verifying.machine(doctor.rates()),
+        "rows": rows,
+    }
+    settings.write_atomically(location(), HEAD + yaml.safe_dump(document, sort_keys=False, width=110))
+    return location()
+
+
+def published() -> dict[str, Any]:
+    """Read the figures that the guide shows.
+
+    Returns:
+        "date", "machine" and "rows"; a row as in `comparison.table`.
+    """
+    import yaml
+
+    return yaml.safe_load(location().read_text(encoding="utf-8"))
+
+
+def write(folder: Path) -> Path:
+    """Write the page of this workspace's own comparison, with its figure beside it.
+
+    Args:
+        folder: gets `techniques.md` and `techniques.png`.
+
+    Returns:
+        The page.
+
+    Raises:
+        LabError: when nothing was compared yet.
+    """
+    rows = comparison.table().to_dict("records")
+    folder.mkdir(parents=True, exist_ok=True)
+    figure(rows).savefig(folder / "techniques.png", bbox_inches="tight")
+    page = folder / "techniques.md"
+    settings.write_atomically(
+        page,
+        f"# The techniques on one task\n\n{conditions(rows)}\n\n```text\n{quality(rows)}\n```\n\n"
+        f"![{alt(rows)}](techniques.png)\n\n```text\n{costs(rows)}\n```\n",
+    )
+    return page
+
+
+def conditions(rows: list[dict[str, Any]]) -> str:
+    """Say how fair the comparison is, in a sentence or two."""
+    seeds = sorted({row["seeds"] for row in rows})
+    return (
+        f"Every technique had the same sentences and the same number of learning rates to try; validation chose one "
+        f"of them, which was trained with {' or '.join(map(str, seeds))} seeds. Accuracy is measured on sentences that "
+        "neither trained nor chose."
+    )
+
+
+def quality(rows: list[dict[str, Any]]) -> str:
+    """Lay out what each technique brings, best first, and whether that differs from LoRA by more than chance."""
+    lines = ["technique             rate     accuracy (seeds)        minus LoRA, 95 %          verdict"]
+    for row in sorted(rows, key=lambda row: -row["accuracy"]):
+        lines.append(
+            f"{row['technique']:<20}{row['learning_rate']:>7.2g}  {row['accuracy']:>7.1%} ({row['lowest']:.1%} to "
+            f"{row['highest']:.1%})  {_difference(row):<25} {verdict(row)}"
+        )
+    return "\n".join(lines)
+
+
+def costs(rows: list[dict[str, Any]]) -> str:
+    """Lay out what each technique costs: numbers trained, bytes by kind, bytes kept, time to train, time to answer."""
+    lines = [
+        "                       trained   weights  gradients  optimizer  activations   to keep  training  one answer"
+    ]
+    for row in rows:
+        parts = [memory.human(row[f"{part}_bytes"]) for part in comparison.PARTS]
+        lines.append(
+            f"{row['technique']:<20}{row['trainable']:>10,.0f}{parts[0]:>10}{parts[1]:>11}{parts[2]:>11}{parts[3]:>13}"
+            f"{memory.human(row['checkpoint_bytes']):>10}{row['seconds']:>8.0f} s{row['latency_ms']:>9.1f} ms"
+        )
+    return "\n".join(lines)
+
+
+def verdict(row: dict[str, Any]) -> str:
+    """Name what the interval of the difference to LoRA says."""
+    if row["technique"] == "LoRA" or "minus_lora" not in row:
+        return ""
+    if row["minus_lora_low"] <= 0 <= row["minus_lora_high"]:
+        return "a tie"
+    return "better" if row["minus_lora"] > 0 else "worse"
+
+
+def figure(rows: list[dict[str, Any]]) -> Any:
+    """Draw each technique's difference to LoRA with its interval.
+
+    Returns:
+        Matplotlib figure.
+    """
+    others = [row for row in sorted(rows, key=lambda row: -row["accuracy"]) if row["technique"] != "LoRA"]
+    plots.use_style()
+    return plots.interval_bars(
+        [row["technique"] for row in others],
+        [tuple(100 * row[f"minus_lora{end}"] for end in ("", "_low", "_high")) for row in others],
+        reference=0,
+        reference_label="LoRA",
+        title=title(rows),
+        xlabel="accuracy minus LoRA's (percentage points, 95 % interval)",
+    )
+
+
+def title(rows: list[dict[str, Any]]) -> str:
+    """Say the finding in one line."""
+    said = {word: sum(verdict(row) == word for row in rows) for word in ("better", "a tie", "worse")}
+    return f"Against LoRA: {said['better']} better, {said['a tie']} tied, {said['worse']} worse"
+
+
+def alt(rows: list[dict[str, Any]]) -> str:
+    """Describe the figure for who cannot see it."""
+    parts = [f"{row['technique']} {_difference(row)} ({verdict(row)})" for row in rows if verdict(row)]
+    return f"Accuracy minus LoRA's, in points with 95 % intervals: {'; '.join(parts)}."
+
+
+def _difference(row: dict[str, Any]) -> str:
+    if row["technique"] == "LoRA" or "minus_lora" not in row:
+        return ""
+    low, middle, high = (100 * row[f"minus_lora{end}"] for end in ("_low", "", "_high"))
+    return f"{middle:+.1f} ({low:+.1f} to {high:+.1f})"
+
+
+def _plain(value: Any) -> Any:
+    """Turn NumPy's numbers into Python's, with the digits that a reader needs."""
+    number = getattr(value, "item", lambda: value)()
+    return round(number, 5) if isinstance(number, float) else number
