@@ -774,8 +774,8 @@ seeds = (1, 2)
 def ablation(r, which, alpha, seed):
     name = f"day05-r{r}-{which}-alpha{alpha}-seed{seed}"
     model = lora_model(r, which, alpha, seed)
-    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=2, save_strategy="no",
-                              per_device_train_batch_size=settings.pick(smoke=8, cpu=16), seed=seed)  # fmt: skip
+    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=2, save_strategy="no", seed=seed,
+                              per_device_train_batch_size=settings.pick(smoke=8, cpu=16), disable_tqdm=True)  # fmt: skip
     trainer = Trainer(model=model, args=args, train_dataset=small, data_collator=collator)
     seconds = training.train(trainer, name).seconds
     hits = training.predict(model, tokens["validation"]).argmax(axis=1) == truth
