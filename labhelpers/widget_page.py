@@ -22,7 +22,8 @@ REPAIRS = """<style>
     window.courseNamesSliders = true;
     const name = () => document.querySelectorAll('.widget-slider [role=slider]:not([aria-label])').forEach(handle => {
         const label = handle.closest('.widget-slider').querySelector('.widget-label');
-        const text = label && (label.title || label.textContent);
+        const tooltip = label && label.title !== 'null' && label.title;  // JupyterLab writes Python's None as "null"
+        const text = tooltip || label?.textContent;
         if (text) handle.setAttribute('aria-label', text);
     });
     new MutationObserver(name).observe(document.body, {childList: true, subtree: true});

@@ -13,15 +13,19 @@ LIGHT, DARK = "JupyterLab Light", "JupyterLab Dark"
 LAPTOP, TABLET = 1280, 820
 GRAVE = ("serious", "critical")
 PAGE_HEIGHT = 1800
+# Three screens of outputs below one cell are more than anybody reads; the start page is a page, and may be long.
+LONGEST_OUTPUT = 2400
 # JupyterLab leaves cells undrawn that nobody has scrolled to; here they all count.
 EVERYTHING_DRAWN = "* {content-visibility: visible !important;}"
 
-TEXTS_THAT_DO_NOT_FIT = """content => {
+TEXTS_THAT_DO_NOT_FIT = """([content, longest]) => {
     const found = [];
     const say = (what, element) => found.push(`${what}: ${element.tagName}.${element.className} `
         + (element.textContent || element.value || element.alt || '').trim().slice(0, 80));
     const wider = element => element.scrollWidth > element.clientWidth + 1;
     const pen = document.createElement('canvas').getContext('2d');
+    for (const outputs of document.querySelectorAll('.jp-Cell-outputArea'))
+        if (outputs.offsetHeight > longest && !outputs.querySelector('.jp-RenderedMarkdown')) say(`${outputs.offsetHeight} pixels high`, outputs);
     const choiceIsCut = select => {
         const style = getComputedStyle(select);
         pen.font = style.font;
@@ -63,8 +67,8 @@ def seen_in(page, theme: str, width: int):
 
 
 def texts_that_do_not_fit(page) -> list[str]:
-    """Find what is wider than its place, cut off or over the edge in the course's own content."""
-    return page.evaluate(TEXTS_THAT_DO_NOT_FIT, CONTENT)
+    """Find what is wider than its place, cut off, over the edge or endless in the course's own content."""
+    return page.evaluate(TEXTS_THAT_DO_NOT_FIT, [CONTENT, LONGEST_OUTPUT])
 
 
 def grave_issues(page, name: str) -> list[str]:

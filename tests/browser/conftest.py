@@ -18,13 +18,6 @@ NO_BROWSER = (
 )
 
 
-def pytest_collection_modifyitems(items):
-    """`make verify` runs these, until they have proven steady and quick enough for every `make test`."""
-    for item in items:
-        if "browser" in item.path.parts:
-            item.add_marker(pytest.mark.heavy)
-
-
 @pytest.fixture(scope="package")
 def lab(tmp_path_factory):
     """JupyterLab on a copy of the course."""

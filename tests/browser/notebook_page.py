@@ -103,9 +103,11 @@ class Notebook:
         assert errors == [], f"{self.path} stopped at an error: {errors[0][-2000:]}"
 
     def cell(self, fragment: str):
-        """Find the cell whose source, as we built it, holds a fragment."""
+        """Scroll to the cell whose source, as we built it, holds a fragment: elsewhere JupyterLab draws nothing."""
         at = next(number for number, source in enumerate(self.sources) if fragment in source)
-        return self.page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{at}"]')
+        found = self.page.locator(f'.jp-Notebook .jp-Cell[data-windowed-list-index="{at}"]')
+        found.scroll_into_view_if_needed()
+        return found
 
     def write(self, cell, text: str) -> None:
         """Replace the text of a cell, and stay in its editor."""

@@ -41,6 +41,7 @@ def test_axe_finds_nothing_serious_in_day04(day04, theme):
         assert grave_issues(day04.page, f"day04 {theme}") == []
 
 
+@pytest.mark.heavy  # a minute or more each; Day 4 stands for them in every `make test`
 @pytest.mark.parametrize("lesson", OTHERS)
 def test_other_lessons(watched, lesson):
     notebook = Notebook(watched, lesson)
