@@ -69,7 +69,7 @@ def path(asset_id: str) -> Path:
     """Give the folder of a model or data set, fetching it first when it is not in the cache.
 
     Args:
-        asset_id: "minilm", "smollm2", "rated_sentences" or "bbc_news".
+        asset_id: an id of assets.yaml, such as "minilm" or "bbc_news".
 
     Returns:
         Folder in the cache. When it is there already, no network is used and nothing is written.

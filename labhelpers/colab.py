@@ -24,10 +24,13 @@ NEEDED = (
     "accelerate",
     "datasets",
     "mlflow",
+    "optuna",
     "bitsandbytes",
     "pypi-simple",
     "gguf",
     "icalendar",
+    "trl",
+    "rouge-score",
 )
 # Replacing one of these under a running Colab kernel breaks it.
 UNTOUCHED = (
@@ -141,13 +144,10 @@ def outdated() -> list[str]:
     """Name the needed packages that this kernel imported in another version than the one installed now.
 
     Returns:
-        Module names; empty when nothing is stale.
+        Module names; empty when nothing is stale. A module that states no version, such as gguf, is not accused.
     """
-    return [
-        name
-        for name in NEEDED
-        if (module := sys.modules.get(name)) and getattr(module, "__version__", None) != _installed(name)
-    ]
+    stated = {name: getattr(sys.modules.get(name), "__version__", None) for name in NEEDED}
+    return [name for name, version in stated.items() if version and version != _installed(name)]
 
 
 def _install(needed: list[str]) -> None:

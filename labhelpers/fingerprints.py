@@ -156,7 +156,15 @@ def _model(model: Any) -> dict[str, Any]:
     for part in adapters.values():
         # get_peft_model writes the head's names into the LoraConfig, once more each time that object is used.
         part["modules_to_save"] = sorted(set(part.get("modules_to_save") or []))
-    return {"class": type(model).__name__, "config": config, "adapters": adapters}
+    described = {"class": type(model).__name__, "config": config, "adapters": adapters}
+    return described | ({"own layers": own} if (own := _own_layers(model)) else {})
+
+
+def _own_layers(model: Any) -> list[Any]:
+    """Describe layers written in the notebook: an edited one is another model, though its weights are the same."""
+    kinds = {type(part) for part in model.modules()} if hasattr(model, "modules") else set()
+    own = [kind for kind in kinds if kind.__module__ == "__main__"]
+    return [_code(kind) for kind in sorted(own, key=lambda kind: kind.__qualname__)]
 
 
 def _arguments(trainer: "Trainer") -> dict[str, Any]:

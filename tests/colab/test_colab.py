@@ -100,6 +100,12 @@ def test_a_package_imported_too_early_asks_for_a_restart(monkeypatch):
         colab.prepare()
 
 
+def test_a_package_that_states_no_version_is_not_accused(monkeypatch):
+    """The first cell may be run again after a lesson has imported gguf."""
+    monkeypatch.setitem(colab.sys.modules, "gguf", types.SimpleNamespace())
+    assert "gguf" not in colab.outdated()
+
+
 def test_torch_numpy_and_their_like_are_held_where_they_are():
     held = dict(line.split("==") for line in colab.constraints())
     assert {"torch", "numpy", "pandas", "pillow"} <= set(held)

@@ -340,7 +340,7 @@ def sources():
     for pattern in ("labhelpers/*.py", "curriculum/manuscripts/**/*.py", "curriculum/guides/figures/*.py"):
         for path in ROOT.glob(pattern):
             found[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")
-    for path in ROOT.glob("lessons/week*/*.ipynb"):
+    for path in ROOT.glob("lessons/*/*.ipynb"):
         cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
         code = [plain("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
         found[path.relative_to(ROOT).as_posix()] = "\n".join(code)

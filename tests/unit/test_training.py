@@ -303,6 +303,18 @@ def test_own_loss_code_makes_another_run():
     assert fingerprint(heavy(tiny_model(), 3)) != fingerprint(tiny_trainer(num_train_epochs=3))
 
 
+def test_an_edited_layer_of_the_notebook_makes_another_run():
+    def with_bend(source):
+        notebook = {"__name__": "__main__", "nn": torch.nn, "torch": torch}
+        exec(f"class Bend(nn.Module):\n    def forward(self, x):\n        return {source}", notebook)
+        model = tiny_model()
+        model.base_model.model.dropout = notebook["Bend"]()
+        return fingerprint(tiny_trainer(model))
+
+    assert with_bend("torch.relu(x)") == with_bend("torch.relu(x)")
+    assert with_bend("torch.relu(x)") != with_bend("torch.tanh(x)")
+
+
 def fingerprint(trainer):
     return fingerprints.of_trainer(trainer, fingerprints.of_weights(trainer.model))
 

@@ -1,0 +1,1520 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+# ---
+
+# %%
+import contextlib
+import copy
+import io
+import json
+import re
+import time
+
+import matplotlib.pyplot as plt
+import mlflow
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+
+from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings, tracking, widgets
+
+lab = settings.start("technique_adapters_intermediate")
+
+# %% [markdown]
+# ## Why this matters
+#
+# Two years before LoRA there was another way to train a sliver of a model. Houlsby and colleagues (2019) left BERT as
+# it was and put small new layers *into* it: down to a few numbers, a bend, up again, add. Only these learn. They called
+# them **adapters**.
+#
+# LoRA took the field, and the usual reason given is a practical one. After training, LoRA can be folded into the
+# weights and is gone. An adapter cannot; it stays in the line, and every request has to pass it for as long as the
+# model lives. So there are two things to find out. Does an adapter buy accuracy that LoRA does not? And what does
+# staying cost?
+#
+# PEFT has no such layers, and no maintained package for them fits the libraries of this course. So you write them
+# yourself. It takes ten lines, and nothing is hidden.
+#
+# The arithmetic that adapters add is easy to count, and you will: well under one percent. Before you do, put
+# your money on the clock.
+
+# %%
+delay_guess = widgets.predict(
+    "adapters-delay", "One sentence at a time: how much longer does the encoder take with adapters in it?",
+    0, 100, "%",
+)  # fmt: skip
+
+# %% [markdown]
+# ## Down, bend, up, add
+#
+# A transformer passes a list of vectors from layer to layer, one vector of width $d$ per token. An adapter takes
+# such a vector $x$ and returns another of the same width:
+#
+# $$\text{adapter}(x) = x + W_\text{up}\,\text{gelu}(W_\text{down}\,x + b_\text{down}) + b_\text{up}$$
+#
+# $W_\text{down}$ squeezes $d$ numbers into $m$, the **bottleneck**. The GELU bends: it lets large positive numbers
+# through and damps negative ones. $W_\text{up}$ goes back to $d$. What comes out is a *remark*, and it is added to
+# what came in: the **residual**.
+#
+# One condition more. On the first day the remark must be empty, for every input, or else the model's pretrained
+# knowledge has to pass through random layers before anything is learnt. But beware: a layer that says
+# nothing must still be able to learn to speak.
+
+
+# %% tags=["exercise"] exercise="technique_adapters_intermediate/bottleneck" answer="Bottleneck" minutes=10 difficulty=2
+# d: width of the model. m: width of the bottleneck. x: shape (..., d), and so is the result.
+# self.down (d → m) and self.up (m → d) are nn.Linear layers with biases. A GELU between them, and the residual.
+# A fresh Bottleneck returns its input to the last bit, and can still learn.
+class Bottleneck(nn.Module):
+    def __init__(self, d, m): ...
+
+    def forward(self, x): ...
+
+
+# <solution>
+class Bottleneck(nn.Module):
+    def __init__(self, d, m):
+        super().__init__()
+        self.down, self.up = nn.Linear(d, m), nn.Linear(m, d)
+        nn.init.zeros_(self.up.weight)
+        nn.init.zeros_(self.up.bias)
+
+    def forward(self, x):
+        return x + self.up(nn.functional.gelu(self.down(x)))
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_adapters_intermediate/bottleneck"
+def check(answer):
+    draw = torch.Generator().manual_seed(0)
+    x = torch.randn(2, 5, 6, generator=draw)
+    with torch.random.fork_rng(devices=[]):
+        layer = answer(6, 3).eval()
+    shapes = {name: tuple(part.shape) for name, part in layer.named_parameters()}
+    wanted = {"down.weight": (3, 6), "down.bias": (3,), "up.weight": (6, 3), "up.bias": (6,)}
+    if set(shapes) != set(wanted):
+        return f"Its parameters are {sorted(shapes)}. Wanted are two nn.Linear layers with biases, self.down and self.up: later cells ask for them by these names."
+    if shapes != wanted:
+        return f"With d = 6 and m = 3, down.weight has the shape {shapes['down.weight']}; nn.Linear(d, m) would give (3, 6). Is the wide side where the narrow one should be?"
+    start = layer(x)
+    if start.shape != x.shape:
+        return f"A tensor of shape {tuple(x.shape)} came back with shape {tuple(start.shape)}. The next layer expects the width it has always got."
+    if not torch.equal(start, x) and not start.abs().max() > 0:
+        return "A fresh one turns every input into zeros: the page is thrown away and only the (empty) remark goes on. What carries the input past the bottleneck?"
+    if not torch.equal(start, x):
+        return f"A fresh one changes its input by up to {(start - x).abs().max().item():.2f}. Several of these in a row and little of the pretrained model gets through. Which of its layers should be silent on the first day?"
+    start.square().sum().backward()
+    if not any(part.weight.grad is not None and part.weight.grad.abs().max() > 0 for part in (layer.down, layer.up)):  # fmt: skip
+        return "It changes nothing, and never will: with both matrices at zero, both get a gradient of exactly zero. One of the two has to start random."
+    with torch.no_grad():
+        for part in layer.parameters():
+            part.copy_(torch.randn(part.shape, generator=draw))
+        result, inside = layer(x), layer.down(x)
+
+        def same(other):
+            return torch.allclose(result, other, atol=1e-3)
+
+        if same(x + layer.up(nn.functional.gelu(inside))):
+            return None
+        if same(x + layer.up(inside)):
+            return "Nothing bends. Down and up in a row are one matrix of low rank, which is LoRA in another place. Put a GELU between them."
+        if same(x + nn.functional.gelu(layer.up(inside))) or same(nn.functional.gelu(x + layer.up(inside))):
+            return "The bend is in the wrong place: it belongs into the narrow part, between down and up. At the end, it would damp whatever the remark says with a minus sign."
+        if same(x + layer.up(torch.relu(inside))):
+            return "That is a ReLU. A fine adapter, but the numbers of this lesson are those of a GELU: nn.functional.gelu."
+    return "With random weights, its output differs from x + up(gelu(down(x))). Compare it with the formula, from the inside out."
+
+
+hints = [
+    "In `__init__`: `super().__init__()`, then two nn.Linear layers, then silence one of them with nn.init.zeros_.",
+    "An nn.Linear has a weight and a bias. For the last layer of the remark to say nothing, both must be zero.",
+    "`forward` is one line: `x + self.up(nn.functional.gelu(self.down(x)))`.",
+]
+example = "a bottleneck of width 1 on vectors of width 2. Down: nn.Linear(2, 1), up: nn.Linear(1, 2) with weight and bias zero. For x = [3, 4] the remark is [0, 0], and x + remark is [3, 4]."
+misconceptions = [
+    (
+        "class Bottleneck(nn.Module):\n    def __init__(self, d, m):\n        super().__init__()\n        self.down, self.up = nn.Linear(d, m), nn.Linear(m, d)\n    def forward(self, x):\n        return x + self.up(nn.functional.gelu(self.down(x)))",
+        "silent on the first day",
+    ),
+    (
+        "class Bottleneck(nn.Module):\n    def __init__(self, d, m):\n        super().__init__()\n        self.down, self.up = nn.Linear(d, m), nn.Linear(m, d)\n        for part in self.parameters():\n            nn.init.zeros_(part)\n    def forward(self, x):\n        return x + self.up(nn.functional.gelu(self.down(x)))",
+        "never will",
+    ),
+    (
+        "class Bottleneck(nn.Module):\n    def __init__(self, d, m):\n        super().__init__()\n        self.down, self.up = nn.Linear(d, m), nn.Linear(m, d)\n        nn.init.zeros_(self.up.weight)\n        nn.init.zeros_(self.up.bias)\n    def forward(self, x):\n        return self.up(nn.functional.gelu(self.down(x)))",
+        "carries the input past",
+    ),
+    (
+        "class Bottleneck(nn.Module):\n    def __init__(self, d, m):\n        super().__init__()\n        self.down, self.up = nn.Linear(d, m), nn.Linear(m, d)\n        nn.init.zeros_(self.up.weight)\n        nn.init.zeros_(self.up.bias)\n    def forward(self, x):\n        return x + self.up(self.down(x))",
+        "Nothing bends",
+    ),
+    (
+        "class Bottleneck(nn.Module):\n    def __init__(self, d, m):\n        super().__init__()\n        self.down, self.up = nn.Linear(d, m), nn.Linear(m, d)\n        nn.init.zeros_(self.up.weight)\n        nn.init.zeros_(self.up.bias)\n    def forward(self, x):\n        return x + nn.functional.gelu(self.up(self.down(x)))",
+        "wrong place",
+    ),
+    (
+        "class Bottleneck(nn.Module):\n    def __init__(self, d, m):\n        super().__init__()\n        self.down, self.up = nn.Linear(m, d), nn.Linear(d, m)\n        nn.init.zeros_(self.up.weight)\n        nn.init.zeros_(self.up.bias)\n    def forward(self, x):\n        return x + self.up(nn.functional.gelu(self.down(x)))",
+        "the wide side",
+    ),
+]
+
+# %%
+layer = Bottleneck(384, 16)
+x = torch.randn(4, 384)
+print("changed by a fresh adapter:", (layer(x) - x).abs().max().item())
+
+layer(x).square().sum().backward()
+for name, part in layer.named_parameters():
+    print(f"{name:<12} {tuple(part.shape)!s:<10}  gradient {part.grad.norm():.3f}")
+
+# %% [markdown]
+# You met this pattern on Day 4. Whatever reaches `down` has to come back through `up`, and `up` is zero: on the first
+# step only `up` learns, from the second step on both do. (Houlsby's own start is a little different: tiny random numbers
+# everywhere, so that the adapter is *nearly* silent. Exact silence costs nothing and can be tested.)
+
+# %% [markdown]
+# ## Put it into a real model
+#
+# Where does it go? Each layer of the encoder does two things: attention, then a feed-forward part. Both end in a matrix
+# that brings the result back to width $d$. Two placements made history:
+#
+# - **Houlsby** (2019): an adapter behind each of the two.
+# - **Pfeiffer** (2021): after trying several variants, only behind the feed-forward part. Half the layers, about as good in
+#   their experiments.
+#
+# (The papers differ in small print, too: which norms train along, and on which side of them the adapter sits. We take
+# the simple form, directly behind the matrix, and train no norms. How the adapter sits beside LoRA, with a drawing:
+# [guide to adapters](../../curriculum/guides/adapters.md).)
+
+# %%
+from transformers import AutoConfig, AutoModelForSequenceClassification, AutoTokenizer, set_seed
+
+# How the two matrices are called, per model family.
+ENDS = {
+    "bert": {"attention": r"attention\.output\.dense$", "feed-forward": r"\d\.output\.dense$"},
+    "distilbert": {"attention": r"attention\.out_lin$", "feed-forward": r"ffn\.lin2$"},
+}
+PARTS = {"Houlsby": ("attention", "feed-forward"), "Pfeiffer": ("feed-forward",)}
+
+
+# %%
+def places(model, placement):
+    """Names of the layers that get an adapter behind them."""
+    ends = [ENDS[model.config.model_type][part] for part in PARTS[placement]]
+    return [name for name, _ in model.named_modules() if any(re.search(end, name) for end in ends)]
+
+
+def fresh_base(seed=lab.seed, **options):
+    set_seed(seed)  # it decides the random head
+    return AutoModelForSequenceClassification.from_pretrained(
+        models.source("encoder"), num_labels=2, **options
+    )
+
+
+# %%
+base = fresh_base().eval()
+for placement in PARTS:
+    found = places(base, placement)
+    print(f"{placement}: {len(found)} places, such as\n   " + "\n   ".join(found[: len(PARTS[placement])]))
+
+# %% [markdown]
+# Before anything is built: what will it weigh? Count on paper; it takes one line.
+
+
+# %% tags=["exercise"] exercise="technique_adapters_intermediate/numbers" answer="adapter_numbers" minutes=6 difficulty=1
+# An encoder of width d has `layers` layers, and each gets `per_layer` bottlenecks of width m (weights and biases).
+# How many numbers is that in all? Return a whole number.
+def adapter_numbers(d, m, layers, per_layer): ...
+
+
+# <solution>
+def adapter_numbers(d, m, layers, per_layer):
+    return layers * per_layer * (d * m + m + m * d + d)
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_adapters_intermediate/numbers"
+def check(answer):
+    value = answer(10, 3, 2, 2)
+    if not isinstance(value, int):
+        return f"Your function returned {type(value).__name__}. Numbers are counted in whole ones."
+    if value == 4 * 73:
+        return None if answer(7, 2, 5, 1) == 5 * 37 else "Right for one case and wrong for the next: is a size typed in?"  # fmt: skip
+    replies = {
+        4 * 60: "Both matrices are there, but each nn.Linear also has a bias: one number per output.",
+        4 * 30: "That is one matrix. A bottleneck has two, and biases.",
+        4 * 33: "That is the way down. The way up is missing.",
+        4 * 63: "One bias is missing: the layer that ends in width d has d of them.",
+        4 * 70: "One bias is missing: the layer that ends in width m has m of them.",
+        73: "That is a single bottleneck. How many are there in the whole encoder?",
+        2 * 73: "You count one kind of place: multiply by the layers and by the bottlenecks in each.",
+        4
+        * 80: "Each bias seems to have d numbers. A bias has one number per *output*, and down has only m of them.",
+        4 * 66: "Each bias seems to have m numbers. A bias has one per output, and up has d outputs.",
+    }
+    return replies.get(
+        value,
+        f"For d = 10, m = 3, two layers and two bottlenecks in each it should be 292; yours gives {value}.",
+    )
+
+
+hints = [
+    "nn.Linear(a, b) holds a × b weights and b biases.",
+    "One bottleneck: nn.Linear(d, m) and nn.Linear(m, d). Add them up.",
+    "Times the number of bottlenecks: `layers * per_layer`.",
+]
+misconceptions = [
+    (
+        "def adapter_numbers(d, m, layers, per_layer):\n    return layers * per_layer * 2 * d * m",
+        "also has a bias",
+    ),
+    (
+        "def adapter_numbers(d, m, layers, per_layer):\n    return layers * (2 * d * m + m + d)",
+        "one kind of place",
+    ),
+    (
+        "def adapter_numbers(d, m, layers, per_layer):\n    return 2 * d * m + m + d",
+        "single bottleneck",
+    ),
+    (
+        "def adapter_numbers(d, m, layers, per_layer):\n    return layers * per_layer * 2 * (d * m + d)",
+        "down has only m",
+    ),
+]
+
+# %%
+from labhelpers import planner
+
+shape = AutoConfig.from_pretrained(models.source("encoder"))
+d, layers = shape.hidden_size, shape.num_hidden_layers
+lora_numbers = planner.lora_parameters(shape, r=8).adapter
+print(f"width {d}, {layers} layers. LoRA of rank 8 on query and value: {lora_numbers:,} numbers")
+for m in (8, 16, 24, 64):
+    counts = {name: adapter_numbers(d, m, layers, len(PARTS[name])) for name in PARTS}
+    print(f"m = {m:>2}   " + "   ".join(f"{name} {n:>9,}" for name, n in counts.items()))
+
+# %% [markdown]
+# People say "adapters train a few percent of the model" and "adapters are larger than LoRA". Both are statements about
+# somebody's $m$. Move it, and see which Pfeiffer width weighs what LoRA of a given rank weighs.
+
+# %%
+shapes = {"our encoder": shape, "bert-base": models.config("bert-base")}
+widths = [4, 8, 16, 32, 64, 128, 256]
+
+
+def sizes(one, parts):
+    return [adapter_numbers(one.hidden_size, width, one.num_hidden_layers, len(parts)) for width in widths]
+
+
+# %%
+def weigh(model="our encoder", m=16, rank=8):
+    one = shapes[model]
+    lora = planner.lora_parameters(one, r=rank).adapter
+    ours = adapter_numbers(one.hidden_size, m, one.num_hidden_layers, 1)
+    title = f"{model}, Pfeiffer with m = {m}: {ours:,} numbers, {ours / lora:.2f} × LoRA with r = {rank}"
+    series = {name: sizes(one, parts) for name, parts in PARTS.items()}
+    series[f"LoRA, r = {rank}"] = [lora] * len(widths)
+    figure = plots.lines(widths, series, log_x=True, log_y=True, title=title,
+                         xlabel="bottleneck width m (log scale)", ylabel="trained numbers (log scale)")  # fmt: skip
+    figure.axes[0].set_xticks(widths, widths)
+    figure.axes[0].minorticks_off()
+    figure.axes[0].axvline(m, color="#777777", lw=1)
+    plots.show(figure, alt=f"Numbers that train, by bottleneck width, for two placements. {title}.")
+
+
+widgets.explore(weigh, model=list(shapes), m=(4, 256, 4), rank=[4, 8, 16, 64])
+
+# %% [markdown]
+# ### Find the bug
+#
+# Now into the model. One small module keeps the old layer and puts the new one behind it, and a colleague has already
+# written the rest. His version runs. The loss even goes down a little. Read his table.
+
+
+# %%
+class Adapted(nn.Module):
+    """A layer of the model, and a bottleneck behind it."""
+
+    def __init__(self, layer, adapter):
+        super().__init__()
+        self.layer, self.adapter = layer, adapter
+
+    def forward(self, x):
+        return self.adapter(self.layer(x))
+
+
+def replace(model, name, new):
+    parent, _, leaf = name.rpartition(".")
+    setattr(model.get_submodule(parent), leaf, new)
+
+
+# %%
+def colleagues_version(model, m, placement):
+    bottleneck = Bottleneck(model.config.hidden_size, m)
+    for name in places(model, placement):
+        replace(model, name, Adapted(model.get_submodule(name), bottleneck))
+    model.base_model.requires_grad_(False)  # the encoder stays as it is; the head learns
+    return model
+
+
+suspect = colleagues_version(fresh_base(), 16, "Pfeiffer")
+models.describe(suspect)
+print(f"by your formula, {adapter_numbers(d, 16, layers, 1):,} numbers should train in adapters")
+
+# %% [markdown]
+# Two things are wrong, and each shows in its own number of that table. Nothing crashes: the head alone can learn, so
+# the run looks like a weak experiment instead of a broken one. Counting what trains is the cheapest test there is. Write
+# it right.
+
+
+# %% tags=["exercise"] exercise="technique_adapters_intermediate/insert" answer="with_adapters" minutes=12 difficulty=2
+# model: as from fresh_base. Put `Adapted(old layer, Bottleneck)` at each of places(model, placement), with
+# `replace`. Afterwards the adapters and the head train, and nothing else. Return the model.
+def with_adapters(model, m, placement): ...
+
+
+# <solution>
+def with_adapters(model, m, placement):
+    model.base_model.requires_grad_(False)
+    for name in places(model, placement):
+        bottleneck = Bottleneck(model.config.hidden_size, m)
+        replace(model, name, Adapted(model.get_submodule(name), bottleneck))
+    return model
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_adapters_intermediate/insert"
+def check(answer):
+    from transformers import BertConfig
+
+    tiny = BertConfig(hidden_size=12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=60)  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        plain = AutoModelForSequenceClassification.from_config(tiny).eval()
+        built = {name: answer(copy.deepcopy(plain), 3, name) for name in PARTS}
+    for name, model in built.items():
+        if not isinstance(model, nn.Module):
+            return f"Your function returned {type(model).__name__}. Return the model at the end."
+        found = {id(part) for part in model.modules() if isinstance(part, Bottleneck)}
+        wanted = 2 * len(PARTS[name])
+        if not found:
+            return "There is no Bottleneck in the model that came back. Did `replace` get the new layer?"
+        if len(found) == 1 and wanted > 1:
+            return "All places share one and the same bottleneck: it would have to say the same behind every layer. Make a new one for each place."
+        if len(found) != wanted:
+            return f"With the placement {name}, two layers should hold {wanted} bottlenecks; yours hold {len(found)}. Does your loop ask `places` for that placement?"
+        learns = {part for part, values in model.named_parameters() if values.requires_grad}
+        head = {part for part in learns if part.startswith("classifier.")}
+        inside = {part for part in learns if ".adapter." in part}
+        if not inside:
+            return "The bottlenecks are in, but frozen with everything else: the encoder was frozen *after* they had become a part of it."
+        if not head:
+            return "The head is frozen. It is filled with random numbers, so it has to learn: freeze `model.base_model`, not the whole model."
+        if learns - head - inside:
+            return f"{len(learns - head - inside)} tensors of the encoder would still train, such as {sorted(learns - head - inside)[0]}. Then this is full fine-tuning with extra layers."
+        if len(inside) != 4 * wanted:
+            return f"Only {len(inside)} of the {4 * wanted} adapter tensors train."
+        words = torch.tensor([[1, 5, 9, 2]])
+        with torch.inference_mode():
+            if not torch.equal(model.eval()(words).logits, plain(words).logits):
+                return "The fresh adapters change the model's answer. Does `Adapted` still get the old layer, with its weights?"
+    return None
+
+
+hints = [
+    "The colleague's lines are the right ones. Look at their order, and at which of them stand outside the loop.",
+    "What is frozen before the adapters are made cannot freeze the adapters.",
+    "One Bottleneck per place: make it inside the loop.",
+]
+misconceptions = [
+    (
+        "def with_adapters(model, m, placement):\n    for name in places(model, placement):\n        replace(model, name, Adapted(model.get_submodule(name), Bottleneck(model.config.hidden_size, m)))\n    model.base_model.requires_grad_(False)\n    return model",
+        "frozen *after*",
+    ),
+    (
+        "def with_adapters(model, m, placement):\n    model.base_model.requires_grad_(False)\n    bottleneck = Bottleneck(model.config.hidden_size, m)\n    for name in places(model, placement):\n        replace(model, name, Adapted(model.get_submodule(name), bottleneck))\n    return model",
+        "one and the same",
+    ),
+    (
+        "def with_adapters(model, m, placement):\n    model.requires_grad_(False)\n    for name in places(model, placement):\n        replace(model, name, Adapted(model.get_submodule(name), Bottleneck(model.config.hidden_size, m)))\n    return model",
+        "The head is frozen",
+    ),
+    (
+        "def with_adapters(model, m, placement):\n    for name in places(model, placement):\n        replace(model, name, Adapted(model.get_submodule(name), Bottleneck(model.config.hidden_size, m)))\n    return model",
+        "would still train",
+    ),
+    (
+        "def with_adapters(model, m, placement):\n    model.base_model.requires_grad_(False)\n    for name in places(model, 'Pfeiffer'):\n        replace(model, name, Adapted(model.get_submodule(name), Bottleneck(model.config.hidden_size, m)))\n    return model",
+        "ask `places`",
+    ),
+]
+
+# %%
+tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
+sentences = ["A small miracle of a film.", "Two hours I will never get back.", "It has its moments."]
+batch = tokenizer(sentences, padding=True, return_tensors="pt")
+
+for placement, m in {"Houlsby": 8, "Pfeiffer": 16}.items():
+    model = with_adapters(fresh_base(), m, placement).eval()
+    with torch.inference_mode():
+        change = (model(**batch).logits - base(**batch).logits).abs().max().item()
+    counts = models.count_parameters(model)
+    assert counts.trainable_groups["adapter"] == adapter_numbers(d, m, layers, len(PARTS[placement]))
+    print(f"{placement} with m = {m:>2}: {counts.trainable_groups['adapter']:,} in adapters, {counts.trainable:,} with the head, "
+          f"{counts.share:.2%} of the encoder; logits changed by {change}")  # fmt: skip
+
+# %% [markdown]
+# The formula, confirmed by counting, and not a logit has moved. Twice the places at half the width weighs almost the
+# same: what decides is the sum of the widths.
+
+# %% [markdown]
+# ## Train it beside LoRA
+#
+# A fair race needs the same weight class. LoRA of rank 8 on query and value has $4 \cdot 8\,d$ numbers per layer, a
+# Pfeiffer adapter of width 16 has $2 \cdot 16\,d$ and a few biases: within a few percent of each other. Both start from the same
+# frozen encoder with the same random head, see the same sentences in the same order, the same number of times.
+#
+# What differs is the **learning rate** each of them likes. To use one rate for both, taken from somebody's LoRA
+# recipe, would be to choose the winner beforehand. So each method gets the same three trials, and its own best rate.
+
+# %%
+from peft import LoraConfig, get_peft_model
+from transformers import DataCollatorWithPadding, Trainer
+
+from labhelpers import training
+
+reviews = data.prepared("sentiment")
+reviews.pop("test")  # opened once, on Day 4; nothing below can touch it
+tokens = data.tokenize(reviews, tokenizer, max_length=128)
+collator = DataCollatorWithPadding(tokenizer)
+
+size, judges = settings.pick(smoke=32, cpu=1600), settings.pick(smoke=60, cpu=1500)
+learn = tokens["train"].select(range(size))
+judge = tokens["train"].select(range(size, size + judges))
+print(
+    f"{size:,} sentences to learn from, {len(tokens['validation']):,} to choose a rate on, {judges:,} to judge"
+)
+
+# %% [markdown]
+# Three groups of sentences, on purpose. Whatever is used for choosing flatters what it has chosen, so validation chooses
+# the rates and does not judge. For judging there is something better than opening the test split: we train on a part
+# of the training sentences only, and the rest have been seen by nobody.
+
+
+# %%
+def adapters_on(base):
+    return with_adapters(base, 16, "Pfeiffer")
+
+
+def lora_on(base):
+    recipe = LoraConfig(
+        r=8,
+        lora_alpha=16,
+        lora_dropout=0.0,  # our adapters have no dropout either
+        target_modules=models.lora_targets(base),
+        task_type="SEQ_CLS",
+    )
+    return get_peft_model(base, recipe)
+
+
+methods = {"adapters": adapters_on, "LoRA": lora_on}
+for name, put_on in methods.items():
+    print(f"{name:<9}", {k: v for k, v in models.count_parameters(put_on(fresh_base())).trainable_groups.items() if v})  # fmt: skip
+
+
+# %%
+def train_one(method, learning_rate, seed):
+    model = methods[method](fresh_base(seed, **training.load_options()))
+    training.keep_adapters_precise(model)
+    name = f"{method.lower()}-rate{learning_rate:g}-seed{seed}"
+    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=1, seed=seed,
+                              per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True)  # fmt: skip
+    trainer = Trainer(model=model, args=args, train_dataset=learn, data_collator=collator)
+    with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough; the loop prints it
+        run = training.train(trainer, name)
+    return model, run
+
+
+def answers(model, run, rows, name):
+    """For every sentence, the model's logits; kept beside the run, so that a second time costs nothing."""
+    path = run.folder / f"{name}_logits.npy"
+    if not path.exists():
+        np.save(path, training.predict(model, rows))
+    return np.load(path)
+
+
+# %%
+rates = settings.pick(smoke=[3e-3, 1e-2], cpu=[1e-3, 3e-3, 1e-2])
+seeds = settings.pick(smoke=[1, 2], cpu=[1, 2, 3])
+validation_truth, judge_truth = np.array(tokens["validation"]["labels"]), np.array(judge["labels"])
+
+trials, runs = {}, {}
+for method in methods:
+    for rate in rates:
+        model, run = train_one(method, rate, seeds[0])
+        logits = answers(model, run, tokens["validation"], "validation")
+        trials[method, rate] = 100 * (logits.argmax(axis=1) == validation_truth).mean()
+        runs[method, rate, seeds[0]] = model, run
+        print(f"{method:<9} rate {rate:g}: {trials[method, rate]:.1f} % of validation right ({run.seconds:.0f} s)")  # fmt: skip
+
+# %%
+best = {method: max(rates, key=lambda rate: trials[method, rate]) for method in methods}
+title = f"Each likes its own rate: adapters {best['adapters']:g}, LoRA {best['LoRA']:g}"
+if best["adapters"] == best["LoRA"]:
+    title = f"Of these rates, both do best with {best['LoRA']:g}"
+series = {method: [trials[method, rate] for rate in rates] for method in methods}
+figure = plots.lines(
+    rates,
+    series,
+    log_x=True,
+    title=title,
+    xlabel="learning rate (log scale)",
+    ylabel="validation accuracy (%)",
+)
+figure.axes[0].set_xticks(rates, [f"{rate:g}" for rate in rates])
+figure.axes[0].minorticks_off()
+plots.show(figure, alt=f"Validation accuracy by learning rate for both methods. {title}.")
+for method in methods:
+    if best[method] in (rates[0], rates[-1]):
+        print(f"{method}: the best rate lies at the edge of the grid; a better one may lie outside.")
+
+# %% [markdown]
+# The rates are a factor of three apart, which is coarse: three trials find the right region, not the peak. It is equally
+# coarse for both. Now the chosen rate with more seeds, and the judges' sentences for the first time.
+
+# %%
+right = {}
+for method in methods:
+    for seed in seeds:
+        key = method, best[method], seed
+        model, run = runs.get(key) or train_one(*key)
+        runs[key] = model, run
+        right[method, seed] = answers(model, run, judge, "judge").argmax(axis=1) == judge_truth
+    scores = [100 * right[method, seed].mean() for seed in seeds]
+    seconds = np.median([runs[method, best[method], seed][1].seconds for seed in seeds])
+    print(f"{method:<9} {', '.join(f'{score:.1f}' for score in scores)}   mean {np.mean(scores):.1f} %   {seconds:.0f} s per run")  # fmt: skip
+
+# %% [markdown]
+# Read the spread inside a row first, then the distance between the rows. The same sentences were read by both, so
+# compare pairwise, as on Day 4: per seed, and then over seeds and sentences together.
+
+# %%
+differences = [metrics.paired_difference(right["adapters", seed], right["LoRA", seed]) for seed in seeds]
+gain = np.array([right["adapters", seed].astype(float) - right["LoRA", seed] for seed in seeds])
+draw = np.random.default_rng(lab.seed)
+again = [
+    gain[draw.integers(len(seeds), size=len(seeds))][:, draw.integers(judges, size=judges)].mean()
+    for _ in range(2000)
+]
+low, high = np.quantile(again, [0.025, 0.975])
+together = metrics.Interval(gain.mean(), low, high)
+
+# %%
+points = [[100 * part.estimate, 100 * part.low, 100 * part.high] for part in [*differences, together]]
+verdict = "they tie" if not together.excludes_zero else "adapters win" if low > 0 else "LoRA wins"
+title = f"Adapters minus LoRA: {points[-1][0]:+.1f} points, so {verdict}"
+figure = plots.interval_bars(
+    [*(f"seed {seed}" for seed in seeds), "all together"],
+    points,
+    reference=0,
+    reference_label="no difference",
+    title=title,
+    xlabel="points of accuracy, with 95 % intervals",
+)
+plots.show(figure, alt=f"Paired differences between adapters and LoRA, per seed and together. {title}.")
+
+# %% [markdown]
+# The last row draws seeds and sentences again, so it is the one that speaks about the *methods*; the others speak about
+# one pair of models each. (With three seeds it is rather too narrow than too wide.) If it covers zero, the honest
+# sentence is: at this weight, on this task, with this budget, we cannot tell them apart. That is a finding. It moves the
+# decision to other grounds: size, handling, speed. To these we turn.
+#
+# ### Save only what was learnt
+#
+# A trained model of this kind is the public encoder plus a few thousand numbers of your own. PEFT knows which
+# ones to save. For your own layers, you have to say it.
+
+
+# %% tags=["exercise"] exercise="technique_adapters_intermediate/learnt" answer="learnt" minutes=6 difficulty=1
+# Return a dictionary, name → tensor, with all that somebody needs who has the public encoder and wants your model:
+# everything that was trained, and nothing else.
+def learnt(model): ...
+
+
+# <solution>
+def learnt(model):
+    return {name: part.detach() for name, part in model.named_parameters() if part.requires_grad}
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_adapters_intermediate/learnt"
+def check(answer):
+    from transformers import BertConfig
+
+    tiny = BertConfig(hidden_size=12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=60)  # fmt: skip
+    with torch.random.fork_rng(devices=[]):
+        plain = AutoModelForSequenceClassification.from_config(tiny).eval()
+        model = with_adapters(copy.deepcopy(plain), 3, "Houlsby").eval()
+        other = with_adapters(copy.deepcopy(plain), 3, "Houlsby").eval()
+        trained = {name: part for name, part in model.named_parameters() if part.requires_grad}
+        with torch.no_grad():
+            for part in trained.values():
+                part.normal_()
+    saved = answer(model)
+    if not isinstance(saved, dict):
+        return f"Your function returned {type(saved).__name__}. A dictionary is asked for: without names nobody knows which tensor goes where."
+    if not all(isinstance(part, torch.Tensor) for part in saved.values()):
+        return "Some values are no tensors. Name → the numbers themselves."
+    if unknown := set(saved) - set(model.state_dict()):
+        return f"The model knows no {sorted(unknown)[0]!r}. Take the names as `named_parameters` gives them, or nobody can load the file."
+    if extra := set(saved) - set(trained):
+        return f"{len(extra)} of your tensors were never trained, such as {sorted(extra)[0]}. Whoever has the public encoder has them; the file would be a hundred times as large."
+    lost = set(trained) - set(saved)
+    if lost and all(name.endswith("bias") for name in lost):
+        return "The biases are missing. They were trained, too, and a model with other biases gives other answers."
+    if any(name.startswith("classifier.") for name in lost):
+        return "The head is missing. It was trained with the adapters; whoever loads this file reads their remarks through a random head."
+    if lost:
+        return f"{len(lost)} trained tensors are missing, such as {sorted(lost)[0]}."
+    other.load_state_dict(saved, strict=False)
+    words = torch.tensor([[1, 5, 9, 2]])
+    with torch.inference_mode():
+        if not torch.equal(other(words).logits, model(words).logits):
+            return "The names are right, but loaded into a fresh model the tensors give other answers. Were the numbers changed on the way?"
+    return None
+
+
+hints = [
+    "`model.named_parameters()` gives name and tensor; each tensor knows whether it trains.",
+    "Not by name: by `requires_grad`. Then the head is in it without your thinking of it.",
+    "`{name: part.detach() for name, part in model.named_parameters() if part.requires_grad}`",
+]
+misconceptions = [
+    ("def learnt(model):\n    return model.state_dict()", "never trained"),
+    (
+        "def learnt(model):\n    return {name: part for name, part in model.named_parameters() if '.adapter.' in name}",
+        "The head is missing",
+    ),
+    (
+        "def learnt(model):\n    return {name: part for name, part in model.named_parameters() if part.requires_grad and part.ndim == 2}",
+        "The biases are missing",
+    ),
+    (
+        "def learnt(model):\n    return [part for part in model.parameters() if part.requires_grad]",
+        "A dictionary is asked for",
+    ),
+]
+
+# %%
+from safetensors.torch import load_file, save_file
+
+movie, run = runs["adapters", best["adapters"], seeds[0]]
+folder = lab.workspace / "adapters" / run.folder.name
+plan = {"placement": "Pfeiffer", "m": 16, "activation": "gelu", "encoder": shape.model_type, "seed": seeds[0]}
+
+
+def write(folder):
+    folder.mkdir(parents=True)
+    save_file({name: part.cpu().contiguous() for name, part in learnt(movie).items()}, folder / "adapter.safetensors")  # fmt: skip
+    (folder / "adapter_config.json").write_text(json.dumps(plan))
+
+
+training.save_once(folder, write)  # whole or not at all; a second time writes nothing
+adapter_bytes = (folder / "adapter.safetensors").stat().st_size
+whole_bytes = sum(part.numel() * 4 for part in base.parameters())
+print(f"{adapter_bytes:,} bytes, {whole_bytes / adapter_bytes:.0f} times less than the whole model in fp32")
+
+# %% [markdown]
+# A file of numbers does not say where they go. The small JSON beside it does: placement, width, activation. Now play the
+# colleague who gets the folder: a fresh encoder, a *different* random head, the plan, the numbers.
+
+# %%
+plan_read = json.loads((folder / "adapter_config.json").read_text())
+reloaded = with_adapters(
+    fresh_base(seed=999, **training.load_options()), plan_read["m"], plan_read["placement"]
+)
+training.keep_adapters_precise(reloaded)
+report = reloaded.load_state_dict(load_file(folder / "adapter.safetensors"), strict=False)
+assert not report.unexpected_keys, "a name in the file that the model does not know: the adapters are not in"
+
+few = judge.select(range(32))
+reload_difference = np.abs(training.predict(reloaded, few) - training.predict(movie, few)).max()
+print(f"largest difference of a logit after reloading: {reload_difference}")
+
+# %% [markdown]
+# Exactly the same answers. (`strict=False` means "the file may hold less than the model", which is what we want. It
+# would also forgive a file whose names fit nowhere; hence the assertion.)
+
+# %% [markdown]
+# ## Compose two adapters
+#
+# One encoder, a drawer full of adapters: that is what people like about them. Swapping is easy. But can two of them work
+# *together*? Let us try a second one, for another world: Amazon customers, who write "broke after a week" rather than
+# "a small miracle of a film". So that only the adapters differ, the second one has to work with the first one's
+# head, which stays frozen.
+
+# %%
+shop = data.prepared("amazon")
+shop.pop("test")
+shop_tokens = data.tokenize(shop, tokenizer, max_length=128)
+shop_learn = shop_tokens["train"].select(range(min(size, len(shop_tokens["train"]) * 2 // 3)))
+unseen = [shop_tokens["train"][at] for at in range(len(shop_learn), len(shop_tokens["train"]))]
+shop_judge = [*unseen, *shop_tokens["validation"]][: settings.pick(smoke=40, cpu=500)]
+movie_judge = [judge[at] for at in range(settings.pick(smoke=40, cpu=500))]
+
+
+# %%
+def amazon_model():
+    model = adapters_on(
+        fresh_base(seeds[0], **training.load_options())
+    )  # the same start as the movie adapter
+    training.keep_adapters_precise(model)
+    for name, part in model.named_parameters():
+        if part.requires_grad and ".adapter." not in name:
+            part.data.copy_(movie.get_parameter(name).data)
+            part.requires_grad_(False)
+    return model
+
+
+# %%
+amazon = amazon_model()
+args = training.arguments("adapters-amazon", learning_rate=best["adapters"], num_train_epochs=1, seed=seeds[0],
+                          per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True)  # fmt: skip
+trainer = Trainer(model=amazon, args=args, train_dataset=shop_learn, data_collator=collator)
+with contextlib.redirect_stdout(io.StringIO()):
+    amazon_run = training.train(trainer, "adapters-amazon")
+print(f"trained on {len(shop_learn):,} Amazon sentences in {amazon_run.seconds:.0f} s")
+
+# %% [markdown]
+# Three ways to put two bottlenecks into one place:
+#
+# - **Stack** them: the second reads what the first has written. Order may matter.
+# - Average their **weights**, number by number: one bottleneck of the old size.
+# - Average their **outputs**: both read the same page, and the two remarks are mixed.
+#
+# The last one looks twice as expensive in code: two layers, called one after the other. It need not be. Both
+# remarks can come from *one* bottleneck, only wider.
+
+
+# %% tags=["exercise"] exercise="technique_adapters_intermediate/one-of-two" answer="one_of_two" minutes=12 difficulty=3
+# first, second: two Bottlenecks of the same d. share: a number from 0 to 1.
+# Return ONE Bottleneck, as wide as both together, whose output is exactly
+#     (1 - share) * first(x) + share * second(x)      for every x.
+# torch.cat([a, b], dim=0) puts tensors below each other, dim=1 side by side.
+def one_of_two(first, second, share): ...
+
+
+# <solution>
+def one_of_two(first, second, share):
+    d = first.up.out_features
+    both = Bottleneck(d, first.down.out_features + second.down.out_features).to(first.up.weight.device)
+    with torch.no_grad():
+        both.down.weight.copy_(torch.cat([first.down.weight, second.down.weight], dim=0))
+        both.down.bias.copy_(torch.cat([first.down.bias, second.down.bias]))
+        both.up.weight.copy_(torch.cat([(1 - share) * first.up.weight, share * second.up.weight], dim=1))
+        both.up.bias.copy_((1 - share) * first.up.bias + share * second.up.bias)
+    return both
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_adapters_intermediate/one-of-two"
+def check(answer):
+    draw = torch.Generator().manual_seed(0)
+
+    def made(m):
+        layer = Bottleneck(6, m)
+        with torch.no_grad():
+            for part in layer.parameters():
+                part.copy_(torch.randn(part.shape, generator=draw))
+        return layer
+
+    with torch.random.fork_rng(devices=[]), torch.no_grad():
+        a, b, same_width, x = made(2), made(3), made(2), torch.randn(7, 6, generator=draw)
+        pair = a(x), same_width(x)
+        narrow = answer(a, same_width, 0.25)
+        if not isinstance(narrow, Bottleneck):
+            return f"Your function returned {type(narrow).__name__}. One Bottleneck is asked for."
+        if not (torch.equal(a(x), pair[0]) and torch.equal(same_width(x), pair[1])):
+            return "Your function changes the two adapters it was given; then they could not be used again. Build a new one."
+        if narrow.down.out_features != 4:
+            return f"Two bottlenecks of width 2 came back as one of width {narrow.down.out_features}. The mean of two bent functions does not fit into the width of one: give it the room of both."
+        result = narrow(x)
+
+        def same(first, second):
+            return torch.allclose(result, x + first * (pair[0] - x) + second * (pair[1] - x), atol=1e-4)
+
+        if same(1, 1):
+            return "Both remarks are there at full volume: that is their sum. Where does `share` come in?"
+        if same(0.25, 0.75):
+            return "The shares are the wrong way round: `share` belongs to the second."
+        if not same(0.75, 0.25):
+            shares = ((0.75, a), (0.25, same_width))
+            without = result - narrow.up.bias - x
+            bent = sum(part * (one(x) - x - one.up.bias) for part, one in shares)
+            early = sum(one.up(nn.functional.gelu(part * one.down(x))) - one.up.bias for part, one in shares)
+            if torch.allclose(without, bent, atol=1e-4):
+                return "Everything fits but the bias of `up`: it is a part of each remark, so it is mixed with the same shares."
+            if torch.allclose(without, early, atol=1e-4):
+                return "You scale before the bend. A GELU of a quarter is not a quarter of a GELU: scale what comes after it."
+            return f"For our two trial adapters, the output is off by up to {(result - 0.75 * pair[0] - 0.25 * pair[1]).abs().max():.2f}. Compare down (below each other) and up (side by side, scaled)."
+        wide = answer(a, b, 0.5)
+        if not torch.allclose(wide(x), (a(x) + b(x)) / 2, atol=1e-4):
+            return "Right for two adapters of the same width, wrong for widths 2 and 3."
+    return None
+
+
+hints = [
+    "The new `down` computes both narrow vectors at once: the rows of both matrices, below each other; the biases, too.",
+    "The new `up` reads the long narrow vector: the columns of both matrices side by side, each times its share.",
+    "The bias of `up` is a plain mixture: `(1 - share) * first.up.bias + share * second.up.bias`.",
+]
+misconceptions = [
+    (
+        "def one_of_two(first, second, share):\n    both = copy.deepcopy(first)\n    with torch.no_grad():\n        for mine, a, b in zip(both.parameters(), first.parameters(), second.parameters()):\n            mine.copy_((1 - share) * a + share * b)\n    return both",
+        "room of both",
+    ),
+    (
+        "def one_of_two(first, second, share):\n    both = Bottleneck(6, first.down.out_features + second.down.out_features)\n    with torch.no_grad():\n        both.down.weight.copy_(torch.cat([first.down.weight, second.down.weight]))\n        both.down.bias.copy_(torch.cat([first.down.bias, second.down.bias]))\n        both.up.weight.copy_(torch.cat([first.up.weight, second.up.weight], dim=1))\n        both.up.bias.copy_(first.up.bias + second.up.bias)\n    return both",
+        "that is their sum",
+    ),
+    (
+        "def one_of_two(first, second, share):\n    both = Bottleneck(6, first.down.out_features + second.down.out_features)\n    with torch.no_grad():\n        both.down.weight.copy_(torch.cat([first.down.weight, second.down.weight]))\n        both.down.bias.copy_(torch.cat([first.down.bias, second.down.bias]))\n        both.up.weight.copy_(torch.cat([share * first.up.weight, (1 - share) * second.up.weight], dim=1))\n        both.up.bias.copy_(share * first.up.bias + (1 - share) * second.up.bias)\n    return both",
+        "wrong way round",
+    ),
+    (
+        "def one_of_two(first, second, share):\n    both = Bottleneck(6, first.down.out_features + second.down.out_features)\n    with torch.no_grad():\n        both.down.weight.copy_(torch.cat([first.down.weight, second.down.weight]))\n        both.down.bias.copy_(torch.cat([first.down.bias, second.down.bias]))\n        both.up.weight.copy_(torch.cat([(1 - share) * first.up.weight, share * second.up.weight], dim=1))\n        both.up.bias.copy_(first.up.bias + second.up.bias)\n    return both",
+        "bias of `up`",
+    ),
+    (
+        "def one_of_two(first, second, share):\n    both = Bottleneck(6, first.down.out_features + second.down.out_features)\n    with torch.no_grad():\n        both.down.weight.copy_(torch.cat([(1 - share) * first.down.weight, share * second.down.weight]))\n        both.down.bias.copy_(torch.cat([(1 - share) * first.down.bias, share * second.down.bias]))\n        both.up.weight.copy_(torch.cat([first.up.weight, second.up.weight], dim=1))\n        both.up.bias.copy_(first.up.bias + second.up.bias)\n    return both",
+        "before the bend",
+    ),
+    (
+        "def one_of_two(first, second, share):\n    with torch.no_grad():\n        first.up.weight.mul_(1 - share)\n        second.up.weight.mul_(share)\n    return nn.Sequential(first, second)",
+        "One Bottleneck is asked for",
+    ),
+]
+
+
+# %%
+def adapters_of(model):
+    return [part for part in model.modules() if isinstance(part, Adapted)]
+
+
+def composed(combine):
+    """The movie model, as reloaded, with combine(movie's, Amazon's) in every place."""
+    model = copy.deepcopy(reloaded).to(settings.device())
+    for place, other in zip(adapters_of(model), adapters_of(amazon), strict=True):
+        place.adapter = combine(place.adapter, other.adapter)
+    return model
+
+
+def mean_weights(first, second):
+    mean = copy.deepcopy(first)
+    for mine, other in zip(mean.parameters(), second.parameters(), strict=True):
+        mine.data.copy_((mine.data + other.data) / 2)
+    return mean
+
+
+# %%
+ways = {
+    "movie alone": lambda first, second: first,
+    "Amazon alone": lambda first, second: second,
+    "stacked: movie, Amazon": lambda first, second: nn.Sequential(first, second),
+    "stacked: Amazon, movie": lambda first, second: nn.Sequential(second, first),
+    "mean of weights": mean_weights,
+    "mean of outputs": lambda first, second: one_of_two(first, second, 0.5),
+}
+on_movies, on_amazon = {}, {}
+for name, combine in ways.items():
+    model = composed(combine)
+    for rows, into in ((movie_judge, on_movies), (shop_judge, on_amazon)):
+        truth = np.array([row["labels"] for row in rows])
+        into[name] = training.predict(model, rows).argmax(axis=1) == truth
+both = {name: 100 * (on_movies[name].mean() + on_amazon[name].mean()) / 2 for name in ways}
+table = pd.DataFrame({"movies": {n: 100 * v.mean() for n, v in on_movies.items()},
+                      "Amazon": {n: 100 * v.mean() for n, v in on_amazon.items()}, "mean of both": both})  # fmt: skip
+table.round(1)
+
+# %%
+figure, axes = plt.subplots(figsize=(7.2, 3.6))
+for world, marker in (("movies", "o"), ("Amazon", "s")):
+    axes.plot([table[world][name] for name in ways], range(len(ways)), marker, label=world, ms=8)
+axes.set_yticks(range(len(ways)), list(ways))
+axes.invert_yaxis()
+axes.grid(axis="x")
+axes.legend(loc="center left", bbox_to_anchor=(1, 0.5))
+winner = max(both, key=both.get)
+title = f"Best over both: {winner}, {both[winner]:.1f} %"
+axes.set(title=title, xlabel="accuracy on unseen sentences (%)")
+plots.show(figure, alt=f"Each way of combining, by its accuracy on movies and on Amazon. {title}.")
+
+# %%
+for name in list(ways)[2:]:
+    for world, scores, specialist in (("movies", on_movies, "movie alone"), ("Amazon", on_amazon, "Amazon alone")):  # fmt: skip
+        change = metrics.paired_difference(scores[name], scores[specialist])
+        word = "worse" if change.high < 0 else "better" if change.low > 0 else "no clear difference"
+        print(f"{name:<23} on {world:<7} against its specialist: {100 * change.estimate:+5.1f} points "
+              f"({100 * change.low:+.1f} to {100 * change.high:+.1f}), {word}")  # fmt: skip
+
+# %% [markdown]
+# Nobody trained these pairs to work together. In a stack the upper adapter meets pages that it has never seen in
+# training, because somebody has already written on them; in a mean, each speaks at half its volume. What a combination
+# keeps of its parts is therefore a matter of measurement, every time. (Stacks that are *trained* as stacks, fusion and
+# routing: [several at once](../../curriculum/guides/adapters.md#several-at-once).)
+#
+# ### Explain the surprise: two equal adapters, and their mean
+#
+# One of the ways above rests on luck. Take a single trained adapter and shuffle the $m$ inner units: the
+# rows of `down`, its biases, and the columns of `up`, all in the same order. Nobody outside can tell. Now average
+# it with its own shuffled twin, which should do nothing at all.
+
+# %%
+one = copy.deepcopy(adapters_of(movie)[-1].adapter).float()
+order = torch.randperm(one.down.out_features, generator=torch.Generator().manual_seed(0)).to(one.down.weight.device)  # fmt: skip
+twin = copy.deepcopy(one)
+twin.down.weight.data, twin.down.bias.data = one.down.weight.data[order], one.down.bias.data[order]
+twin.up.weight.data = one.up.weight.data[:, order]
+
+x = torch.randn(500, d, device=one.down.weight.device)
+with torch.no_grad():
+    remark = one(x) - x
+    for name, other in {"its twin": twin, "mean of weights": mean_weights(one, twin),
+                        "mean of outputs": one_of_two(one, twin, 0.5)}.items():  # fmt: skip
+        off = ((other(x) - x - remark).norm() / remark.norm()).item()
+        print(f"{name:<16} differs from the remark by {off:.1%} of its size")
+    twin_error = ((mean_weights(one, twin)(x) - x - remark).norm() / remark.norm()).item()
+
+# %% [markdown]
+# The mean of two *identical functions* is another function. Inner units have no names; unit 3 of one adapter has nothing
+# to do with unit 3 of another. Averaging weights only makes sense where the units still correspond, for instance
+# because both adapters started from the same random `down` and did not go far, like our two. Averaging outputs
+# always makes sense. (LoRA's $A$ and $B$ have the same disease: average the factors and you get something else than the
+# average of the products $BA$. There the cure is to average the products, because there *is* a product.)
+
+# %% [markdown]
+# ## Why it stays: merging and latency
+#
+# LoRA's remark on $x$ is a matrix times $x$. So one can add that matrix to the frozen one and throw the detour away.
+# Could an adapter be folded into the matrix before it in the same way? Only if it were a matrix itself, perhaps
+# with a bias: $f(x) = Mx + b$. Such a function has an unmistakable mark. For *any* two inputs,
+#
+# $$f(x + y) - f(x) - f(y) + f(0) = 0$$
+#
+# because each of $Mx$, $My$ appears once with plus and once with minus, and so does $b$. One pair of inputs that breaks
+# this, and no matrix in the world will do.
+
+
+# %% tags=["exercise"] exercise="technique_adapters_intermediate/no-matrix" answer="violation" minutes=8 difficulty=2
+# f: a layer, from tensors of shape (d,) to tensors of shape (d,). x, y: two inputs.
+# Return one number: how far f is from the rule above, in the component where it is farthest. Never negative.
+def violation(f, x, y): ...
+
+
+# <solution>
+def violation(f, x, y):
+    return (f(x + y) - f(x) - f(y) + f(torch.zeros_like(x))).abs().max().item()
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_adapters_intermediate/no-matrix"
+def check(answer):
+    draw = torch.Generator().manual_seed(0)
+    x, y = torch.randn(6, generator=draw), torch.randn(6, generator=draw)
+    M, b = torch.randn(6, 6, generator=draw), torch.randn(6, generator=draw)
+
+    def amount(f):
+        value = answer(f, x.clone(), y.clone())
+        return value.item() if isinstance(value, torch.Tensor) and value.numel() == 1 else value
+
+    value = amount(lambda v: M @ v)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        return f"Your function returned {type(value).__name__}; one number is asked for: how far off."
+    if value > 1e-4:
+        return f"A plain matrix gets {value:.2f}, and it keeps the rule. Check the signs of the four terms."
+    blamed = amount(lambda v: M @ v + b)
+    if abs(blamed - 2 * b.abs().max().item()) < 1e-4:
+        return "f(0) goes in with the wrong sign: a matrix with a bias is off by twice its bias. Three terms hold b: plus, minus, minus."
+    if blamed > 1e-4:
+        return "A matrix with a bias gets blamed, although it can be merged. The bias appears in three of your terms; which fourth one takes it out again?"
+    if amount(lambda v: torch.relu(M @ v)) < 1e-3:
+        return "Your test lets a ReLU pass as a matrix. Multiplying an input by a positive number never shows its bend: two different inputs are needed."
+    tent = torch.tensor([1.0, -1.0, 0.0, 0.0, 0.0, 0.0])
+    sharp = amount(lambda v: tent * v.sum() ** 2)
+    size = abs(2 * (x.sum() * y.sum()).item())
+    if abs(sharp - size) < 1e-3 * size:
+        return None
+    if sharp < 1e-3 * size:
+        return "Deviations of opposite sign cancel in your number. Take absolute values before you look for the largest."
+    return f"For a trial layer the largest deviation is {size:.3f}; your function says {sharp:.3f}. The largest component counts, not a mean or a sum."
+
+
+hints = [
+    "Write the formula down as it stands; `torch.zeros_like(x)` is the zero.",
+    "Absolute values first, then the largest, then `.item()`.",
+    "`(f(x + y) - f(x) - f(y) + f(torch.zeros_like(x))).abs().max().item()`",
+]
+misconceptions = [
+    ("def violation(f, x, y):\n    return (f(x + y) - f(x) - f(y)).abs().max().item()", "takes it out again"),
+    (
+        "def violation(f, x, y):\n    return (f(2 * x) - 2 * f(x) + f(torch.zeros_like(x))).abs().max().item()",
+        "lets a ReLU pass",
+    ),
+    (
+        "def violation(f, x, y):\n    return abs((f(x + y) - f(x) - f(y) + f(torch.zeros_like(x))).sum().item())",
+        "opposite sign cancel",
+    ),
+    (
+        "def violation(f, x, y):\n    return (f(x + y) - f(x) - f(y) - f(torch.zeros_like(x))).abs().max().item()",
+        "wrong sign",
+    ),
+    (
+        "def violation(f, x, y):\n    return bool((f(x + y) - f(x) - f(y) + f(torch.zeros_like(x))).abs().max() > 1e-5)",
+        "how far off",
+    ),
+]
+
+# %% [markdown]
+# Both trained models once more, this time in full fp32 precision, so that whatever deviates is not rounding to 16 bits.
+# The two inputs are real ones: what the last adapter sees at the first word of two sentences.
+
+
+# %%
+def in_fp32(method):
+    trained, _ = runs[method, best[method], seeds[0]]
+    model = methods[method](fresh_base(seeds[0]))
+    report = model.load_state_dict(learnt(trained), strict=False)
+    assert not report.unexpected_keys
+    return model.eval().to(settings.device())
+
+
+forms = {"base": fresh_base(seeds[0]).eval().to(settings.device()), "adapters": in_fp32("adapters"), "LoRA": in_fp32("LoRA")}  # fmt: skip
+forms["LoRA, merged"] = copy.deepcopy(forms["LoRA"]).merge_and_unload().eval()
+
+# %%
+batch = batch.to(settings.device())
+adapter = adapters_of(forms["adapters"])[-1].adapter
+caught = []
+hook = adapter.register_forward_hook(lambda module, inputs, output: caught.append(inputs[0]))
+with torch.inference_mode():
+    logits = {name: model(**batch).logits for name, model in forms.items()}
+hook.remove()
+x, y = caught[0][0, 1], caught[0][1, 1]
+
+# %%
+detour = [part for part in forms["LoRA"].modules() if hasattr(part, "lora_A")][-1]
+with torch.inference_mode():
+    remarks = {"LoRA": detour(x) - detour.base_layer(x), "adapter": adapter(x) - x}
+    broken = {name: violation(f, x, y) for name, f in {"LoRA": detour, "adapter": adapter}.items()}
+    print(f"a frozen matrix is off by {violation(detour.base_layer, x, y):.7f}")
+for name, remark in remarks.items():
+    size_of_remark = remark.abs().max().item()
+    print(
+        f"with {name:<8} off by {broken[name]:.7f}: {broken[name] / size_of_remark:.2%} of its largest remark"
+    )
+
+# %%
+merge_error = (logits["LoRA, merged"] - logits["LoRA"]).abs().max().item()
+effect = (logits["LoRA"] - logits["base"]).abs().max().item()
+print(f"training changed the logits by up to {effect:.2f}; merging changes them by {merge_error:.7f} more")
+print("LoRA layers left in the merged model:", sum(hasattr(part, "lora_A") for part in forms["LoRA, merged"].modules()))  # fmt: skip
+
+# %% [markdown]
+# What is left in the first two lines is the rounding of 32-bit numbers. The adapter's number is no rounding: two inputs,
+# and the case is closed. No matrix, however it is found, does what this layer does. You can see it, too: walk through
+# the space of inputs in a straight line and write down what the two kinds of remark say.
+
+# %%
+steps = torch.linspace(-3, 4, 80)
+with torch.inference_mode():
+    road = torch.stack([y + t * (x - y) for t in steps.to(x.device)])
+    remarks = {"LoRA": detour(road) - detour.base_layer(road), "adapter": adapter(road) - road}
+series = {}
+for name, said in remarks.items():
+    said = said.float().cpu()
+    bend = (said[2:] - 2 * said[1:-1] + said[:-2]).abs().sum(dim=0)
+    unit = said[:, bend.argmax()]  # the component that bends most
+    series[name] = ((unit - unit.min()) / (unit.max() - unit.min())).tolist()
+title = "Along a straight road, LoRA's remark is straight and the adapter's is bent"
+figure = plots.lines(steps.tolist(), series, title=title, xlabel="position on the road (0: one token, 1: the other)",
+                     ylabel="component of the remark (0–1)")  # fmt: skip
+plots.show(figure, alt=f"{title}: one component of each remark on the way from one token to another.")
+
+# %% [markdown]
+# ### How much does the bend matter where sentences live?
+#
+# "Cannot be merged" is a statement about *all* inputs. Real tokens fill only a small part of the space. What if we asked
+# for less: the matrix that comes *nearest* to the adapter on real tokens? Inside the bottleneck that is a small least
+# squares problem, gelu(z) ≈ C z + c. With it, everything is a matrix again, and can be folded into the layer
+# before.
+
+
+# %%
+@torch.no_grad()
+def narrow_inputs(model, rows):
+    """For each adapter: what its bottleneck holds just before the bend, one row per token."""
+    caught = [[] for _ in adapters_of(model)]
+    hooks = [
+        place.adapter.down.register_forward_hook(lambda module, inputs, z, into=into: into.append(z[0]))
+        for place, into in zip(adapters_of(model), caught, strict=True)
+    ]
+    for row in rows:  # one at a time: no padding among the tokens
+        model(input_ids=torch.tensor([row["input_ids"]], device=model.device))
+    for hook in hooks:
+        hook.remove()
+    return [torch.cat(rows) for rows in caught]
+
+
+# %%
+@torch.no_grad()
+def folded(place, z):
+    """One nn.Linear for a layer and its adapter, with the bend replaced by its best straight line."""
+    ones = torch.ones(len(z), 1, device=z.device)
+    fit = torch.linalg.lstsq(torch.cat([z, ones], dim=1), nn.functional.gelu(z)).solution
+    C, c, old, adapter = fit[:-1].T, fit[-1], place.layer, place.adapter
+    inner = adapter.up.weight @ C
+    new = nn.Linear(old.in_features, old.out_features, device=z.device)
+    new.weight.copy_(old.weight + inner @ adapter.down.weight @ old.weight)
+    narrow = adapter.down.weight @ old.bias + adapter.down.bias
+    new.bias.copy_(old.bias + inner @ narrow + adapter.up.weight @ c + adapter.up.bias)
+    return new
+
+
+# %%
+flat, silent = copy.deepcopy(forms["adapters"]), copy.deepcopy(forms["adapters"])
+sample = [learn[at] for at in range(settings.pick(smoke=20, cpu=200))]
+names = places(forms["base"], "Pfeiffer")
+for name, place, z in zip(names, adapters_of(flat), narrow_inputs(flat, sample), strict=True):
+    replace(flat, name, folded(place, z))
+for place in adapters_of(silent):
+    place.adapter = nn.Identity()
+
+movie_truth = np.array([row["labels"] for row in movie_judge])
+variants = {"with adapters": forms["adapters"], "folded into the matrices": flat, "adapters removed": silent}
+kept = {name: training.predict(model, movie_judge) for name, model in variants.items()}
+straight = {name: 100 * (said.argmax(axis=1) == movie_truth).mean() for name, said in kept.items()}
+moved = np.abs(kept["folded into the matrices"] - kept["with adapters"]).mean()
+for name, score in straight.items():
+    print(f"{name:<25} {score:.1f} % of {len(movie_truth)} unseen movie sentences right")
+print(f"folding moved a logit by {moved:.3f} on average, removing by {np.abs(kept['adapters removed'] - kept['with adapters']).mean():.3f}")  # fmt: skip
+
+# %% [markdown]
+# The second line is no adapter model any more: it is the plain encoder with six other matrices, and its answers are *not*
+# those of the first. How far its accuracy is from the first and from the last line tells how much of the adapter's work
+# was the bend and how much was an ordinary low-rank update, the thing that LoRA does by construction. So
+# be precise when you say that adapters cannot be merged: not exactly, not for all inputs. Approximately is a question
+# for a measurement, on your own data, after each training.
+
+# %% [markdown]
+# ### What staying costs
+#
+# First the arithmetic. A matrix of shape (a, b) costs a × b multiplications per token, whatever it is for.
+
+# %%
+body = forms["base"].base_model.named_modules()
+linear = [part for name, part in body if isinstance(part, nn.Linear) and "pooler" not in name]
+base_work = sum(part.weight.numel() for part in linear)
+adapter_work = sum(p.adapter.down.weight.numel() + p.adapter.up.weight.numel() for p in adapters_of(forms["adapters"]))  # fmt: skip
+extra_work = 100 * adapter_work / base_work
+print(f"{base_work:,} multiplications per token in the encoder's matrices, {adapter_work:,} more in adapters: {extra_work:.2f} %")  # fmt: skip
+
+# %% [markdown]
+# Now the clock. Timing is easy to get wrong. The first call is slower than the rest; a machine that does something else
+# for a second spoils whoever is being timed just then; a mean is ruled by the worst case. So: warm up, let the models
+# take turns in random order, and report the median with the middle half around it.
+
+
+# %%
+def stopwatch(inputs, rounds):
+    """Milliseconds per call: for each model as many as there are rounds."""
+    times = {name: [] for name in forms}
+    draw = np.random.default_rng(lab.seed)
+    for turn in range(rounds + 3):
+        for name in draw.permutation(list(forms)):
+            started = time.perf_counter()
+            with torch.inference_mode():
+                forms[name](**inputs).logits.cpu()  # the answer on the CPU: a GPU has to be done by then
+            if turn >= 3:  # the first three rounds warm up
+                times[name].append(1000 * (time.perf_counter() - started))
+    return times
+
+
+one_sentence = tokenizer(["A small miracle of a film, if you can bear the ending."], return_tensors="pt").to(settings.device())  # fmt: skip
+many = tokenizer(reviews["validation"]["text"][:32], padding=True, truncation=True, max_length=64, return_tensors="pt").to(settings.device())  # fmt: skip
+clock = {"one sentence": stopwatch(one_sentence, settings.pick(smoke=8, cpu=100)),
+         "32 sentences": stopwatch(many, settings.pick(smoke=2, cpu=9))}  # fmt: skip
+
+# %%
+slower = {}
+for what, times in clock.items():
+    print(what)
+    for name, values in times.items():
+        low, middle, high = np.percentile(values, [25, 50, 75])
+        ratios = np.array(values) / np.array(times["base"])  # within a round, the machine was in one mood
+        slower[what, name] = 100 * (np.median(ratios) - 1)
+        print(f"   {name:<13} {middle:7.2f} ms (middle half {low:.2f} to {high:.2f})   {slower[what, name]:+.1f} % against the base")  # fmt: skip
+delay_guess.compare(slower["one sentence", "adapters"])
+
+# %%
+times = clock["one sentence"]
+quarters = [np.percentile(times[name], [50, 25, 75]) for name in forms]
+title = f"One sentence: adapters {slower['one sentence', 'adapters']:+.0f} %, LoRA {slower['one sentence', 'LoRA']:+.0f} %, merged {slower['one sentence', 'LoRA, merged']:+.0f} %"  # fmt: skip
+figure = plots.interval_bars(
+    list(forms),
+    quarters,
+    reference=quarters[0][0],
+    reference_label="base",
+    title=title,
+    xlabel="milliseconds for one sentence: median and middle half",
+)
+plots.show(figure, alt=f"Time for one sentence with each form of the model. {title}.")
+
+# %% [markdown]
+# Compare three numbers: the extra arithmetic, the extra time for one sentence, the extra time for thirty-two. For a
+# single sentence the price has little to do with multiplications. Each small layer is a few more calls, one after the
+# other, and a call has a fixed price, however little it computes. In a batch the fixed part is shared.
+#
+# And look at LoRA *before* merging: it is not free either. It has two small matrices in each of twice as many places.
+# The saying "LoRA adds no latency" has a condition, and the condition is one line of code: merge.
+# Whoever keeps LoRA unmerged, to swap it per request, pays, like everybody who adds layers. (Timings of another
+# machine, and of a GPU, differ. If something else is running beside the lesson, the widths in the figure tell you, and
+# then no order of the four means anything: run the cell again in a quiet moment.)
+
+# %% [markdown]
+# ## What you saw
+
+# %%
+mean_right = {method: np.mean([right[method, seed].mean() for seed in seeds]) for method in methods}
+results = {
+    "trained_numbers": models.count_parameters(forms["adapters"]).trainable,
+    "adapter_accuracy": mean_right["adapters"],
+    "lora_accuracy": mean_right["LoRA"],
+    "adapters_minus_lora_points": 100 * together.estimate,
+    "adapter_bytes": adapter_bytes,
+    "reload_difference": reload_difference,
+    "mean_of_outputs_percent": both["mean of outputs"],
+    "twin_error": twin_error,
+    "adapter_violation": broken["adapter"],
+    "lora_violation": broken["LoRA"],
+    "merge_error": merge_error,
+    "folding_points": straight["folded into the matrices"] - straight["with adapters"],
+    "extra_arithmetic_percent": extra_work,
+    "extra_time_percent": slower["one sentence", "adapters"],
+}
+
+# %%
+with tracking.start_run("techniques", "adapters beside LoRA"):
+    mlflow.log_params({"m": 16, "placement": "Pfeiffer", "r": 8, "sentences": size, "seeds": str(seeds), **{f"rate_{m}": best[m] for m in methods}})  # fmt: skip
+    for name, value in results.items():
+        tracking.record(name, value)
+
+# %% [markdown]
+# When would you still reach for an adapter? Put it in two sentences, with one of your own numbers in each.
+
+# %%
+# For your journal (change the text and run the cell).
+my_verdict = "…"
+if my_verdict != "…":
+    progress.write_journal("technique_adapters_intermediate", my_verdict)
+
+# %% tags=["quiz"]
+quiz = [
+    {
+        "question": "Somebody leaves the GELU out of the bottleneck: x + up(down(x)), with all biases. What changes?",
+        "choices": [
+            (
+                "It trains no longer: without a bend there is no gradient.",
+                "A linear layer has a gradient like any other. Most of a network's weights sit in linear layers.",
+                False,
+            ),
+            (
+                "It can be merged into the matrix before it, exactly.",
+                "Right. Down and up are one matrix then, and (I + UD) times the old matrix is a matrix. It has become a low-rank update in another place.",
+                True,
+            ),
+            (
+                "Nothing: GELU is nearly linear anyway.",
+                "Nearly is the point. With the bend there is no exact matrix, without it there is one.",
+                False,
+            ),
+            (
+                "It is no longer the identity at the start.",
+                "The zero in `up` does that, with or without a bend.",
+                False,
+            ),
+        ],
+        "proof": """
+import torch
+torch.manual_seed(0)
+W, b, D, c, U, e = (torch.randn(*s, dtype=torch.float64) for s in ((6, 9), (6,), (3, 6), (3,), (6, 3), (6,)))
+x = torch.randn(9, dtype=torch.float64)
+h = W @ x + b
+separate = h + U @ (D @ h + c) + e
+merged = (W + U @ D @ W) @ x + (b + U @ (D @ b + c) + e)
+assert torch.allclose(separate, merged)
+bent = h + U @ torch.nn.functional.gelu(D @ h + c) + e
+assert not torch.allclose(bent, merged)
+""",
+    },
+    {
+        "question": "To test whether a layer is a matrix, a friend checks f(2x) = 2 f(x) for many x. It holds every time. Is it a matrix?",
+        "choices": [
+            (
+                "Yes: that is what linear means.",
+                "Half of it. The other half is f(x + y) = f(x) + f(y).",
+                False,
+            ),
+            (
+                "Not necessarily: max(0, Mx) passes that test and is no matrix.",
+                "Right. A ReLU bends at zero, and doubling never crosses zero. Two different inputs show it.",
+                True,
+            ),
+            (
+                "Yes, if x was drawn at random.",
+                "The ReLU passes for each and every x.",
+                False,
+            ),
+            (
+                "No: a matrix would give f(2x) = f(x) + 2.",
+                "A matrix does double its output when the input is doubled. The test is right but too weak.",
+                False,
+            ),
+        ],
+        "proof": """
+import torch
+torch.manual_seed(0)
+M = torch.randn(5, 5)
+f = lambda v: torch.relu(M @ v)
+for _ in range(100):
+    x = torch.randn(5)
+    assert torch.allclose(f(2 * x), 2 * f(x), atol=1e-5)
+x, y = torch.randn(5), torch.randn(5)
+assert not torch.allclose(f(x + y), f(x) + f(y), atol=1e-2)
+""",
+    },
+    {
+        "question": "BERT-base: 12 layers, width 768. 'Adapters are 8 times as large as LoRA.' When is that so?",
+        "choices": [
+            (
+                "Always; the two methods differ by that factor.",
+                "The size of an adapter is proportional to its m. Nobody forces 64 on you.",
+                False,
+            ),
+            (
+                "For two bottlenecks of width 64 in each layer, against rank 8 on query and value.",
+                "Right: 2,379,264 to 294,912 numbers. With one bottleneck of width 16 per layer it would be 1.03.",
+                True,
+            ),
+            (
+                "For m = 8 against r = 8.",
+                "Equal inner widths in equally many places give almost equal sizes: the factor is 1.03.",
+                False,
+            ),
+            (
+                "Never: both are below 1 % of the model.",
+                "2,379,264 numbers are over 2 % of BERT-base.",
+                False,
+            ),
+        ],
+        "proof": """
+adapters = lambda m, per_layer: 12 * per_layer * (2 * 768 * m + m + 768)
+lora = lambda r: 12 * 2 * r * (768 + 768)
+assert adapters(64, 2) == 2_379_264 and lora(8) == 294_912
+assert 8 < adapters(64, 2) / lora(8) < 8.1
+assert round(adapters(16, 1) / lora(8), 2) == 1.03
+assert 1.02 < adapters(8, 2) / lora(8) < 1.07
+assert adapters(64, 2) / 109_483_778 > 0.02
+""",
+    },
+    {
+        "question": "Two people train an adapter on the same data, with different seeds. Both get 82 %. What do you expect of the number-by-number mean of their weights?",
+        "choices": [
+            (
+                "82 %, perhaps a little more: averaging removes noise.",
+                "That holds for averaged *outputs*. Their inner units do not correspond, so means of weights mix strangers.",
+                False,
+            ),
+            (
+                "Nothing in particular: it is not the mean of the two functions.",
+                "Right. Even two adapters that compute the very same, with units in another order, average to something else.",
+                True,
+            ),
+            (
+                "50 %: a mean of two networks is always garbage.",
+                "Not always. Started from the same weights and not moved far, the units still correspond, and it can work.",
+                False,
+            ),
+            (
+                "It cannot be computed: the shapes differ.",
+                "The shapes are equal; that is why it is so tempting.",
+                False,
+            ),
+        ],
+        "proof": """
+import torch
+torch.manual_seed(0)
+D, U, x = torch.randn(8, 20), torch.randn(20, 8), torch.randn(100, 20)
+f = lambda D, U: torch.nn.functional.gelu(x @ D.T) @ U.T
+order = torch.randperm(8)
+assert torch.allclose(f(D, U), f(D[order], U[:, order]), atol=1e-3)
+mean = f((D + D[order]) / 2, (U + U[:, order]) / 2)
+assert (mean - f(D, U)).norm() / f(D, U).norm() > 0.3
+""",
+    },
+    {
+        "question": "An adapter adds less than 1 % to the arithmetic. For one short sentence at a time, the model takes a good deal more than 1 % longer. Why?",
+        "choices": [
+            (
+                "The measurement must be wrong.",
+                "It repeats, and in a batch the gap shrinks. Both fit together.",
+                False,
+            ),
+            (
+                "Each small layer costs a few calls in sequence, and a call has a fixed price.",
+                "Right. With one sentence, the fixed part is much of the whole. In a batch it is shared by many.",
+                True,
+            ),
+            (
+                "GELU is a very slow function.",
+                "It is applied to 16 numbers per token here, while the encoder's own GELU handles 1,536.",
+                False,
+            ),
+            (
+                "The adapter's weights must be read from disk each time.",
+                "They lie in memory, like all the others.",
+                False,
+            ),
+        ],
+    },
+]
+
+# %% tags=["checklist"]
+
+# %% [markdown]
+# ## Go further
+#
+# - **Houlsby's placement.** `lambda base: with_adapters(base, 8, "Houlsby")` as a third method: the same weight, twice
+#   the places. Is it better than the seeds scatter? Is it slower?
+# - **ReLU instead of GELU.** One word in `Bottleneck`. What does `violation` say now, and what does the folding lose?
+# - **Mix as you like.** `one_of_two(first, second, share)` with shares from 0 to 1: draw both accuracies against the
+#   share. Is there a share that loses nothing on either side?
+# - **Other seeds, other starts.** Train the Amazon adapter from seed 2 and average the weights again. You know what to
+#   expect, and why.
+#
+# **Read.** Section 2 of Houlsby and others is short and has the drawing that everybody redraws. AdapterFusion combines
+# adapters by attention instead of by hand; the placement we took is its authors'. He and others (2022) put adapters,
+# LoRA and prefix tuning into one formula: once you have written two of them, it reads easily.
