@@ -33,7 +33,7 @@ lab = settings.start("day05")
 #
 # Today you become that doctor. First, put the patient back on the table: Day 4's recipe, line by line the
 # same. If you finished Day 4 in this workspace, its run is found again in seconds. If not, it is trained now,
-# which takes the machine a few minutes and you none.
+# which takes the machine a few minutes (more when it is busy) and you none.
 
 # %%
 reviews = data.prepared("sentiment")
@@ -279,9 +279,9 @@ plots.show(wall, alt=f"Loss, learning rate and gradient norm over the run. {find
 
 # %% [markdown]
 # **The upper chart** you know from Day 4. **The middle one** shows the schedule: up during the first tenth,
-# then a straight line down to zero. That is the Trainer's default, and many people who use it believe that
-# the rate stays flat after the warm-up. Do not take the picture's word for it either: compare the logged
-# rates with the formula.
+# then a straight line down to zero. The climb is there because the course sets `warmup_steps=0.1`; the Trainer's own
+# default is no warm-up. The straight line down *is* its default, and many people believe that the rate stays flat. Do
+# not take the picture's word for it either: compare the logged rates with the formula.
 
 # %%
 total = int(log["step"].max())
@@ -317,7 +317,8 @@ for part, rows in zip(("first", "second", "last"), np.array_split(norms.to_numpy
 
 # %% [markdown]
 # Is that high or low? There is no healthy value for all models; it depends on what is trained and how the
-# loss is averaged. What counts is the shape. A norm that wobbles within one order of magnitude is calm. One
+# loss is averaged. What counts is the shape. Downwards a norm may fall far, which harms nobody: it
+# is small before the head has found anything, and small again when little is left to learn. Watch the upper end. One
 # that shoots up by a factor of a hundred, and stays there, announces a run that is about to break. One that
 # is clipped at nearly every step says that the length of your steps is decided by the clipping, not by you.
 #
@@ -375,7 +376,7 @@ plots.show(
 #
 # 1. Does the *training* loss come down? How far, and how?
 # 2. Does the *validation* loss follow, stop following, or turn?
-# 3. Does the gradient norm stay within one order of magnitude? (Its scale here is logarithmic: every line of the
+# 3. Does the gradient norm ever shoot far above 1, and stay there? (Its scale here is logarithmic: every line of the
 #    grid is ten times the one below.)
 
 
@@ -506,7 +507,8 @@ print(
 # The gradient norm is the smoke detector: it goes off while the loss still looks as it did all along. At the end this model
 # is worse than a coin. Compare its accuracy with the last line of the list above: it gives every sentence the same answer,
 # and it is surer of it than a coin would be. And its *training* loss never fell. That is the point which many
-# descriptions miss: **a learning rate that is too high does not overfit.** To overfit, you must first fit.
+# descriptions miss: **a learning rate this much too high cannot overfit.** To overfit, you must first fit. (Twice or
+# three times too high is another matter.)
 # *Treatment:* divide the rate by ten, and again if need be; start from a fresh model; keep the warm-up.
 #
 # **Too low a rate.** Nothing is wrong with the direction, only with the speed. Training and validation go hand in hand
@@ -514,11 +516,23 @@ print(
 # task". *Treatment:* multiply by ten, until it goes wrong; then go back one step.
 #
 # **Too long, on too little.** The training loss goes to zero, the validation loss turns and climbs. This is
-# **overfitting**. Look at its accuracy, though: it hardly moves while the loss climbs. The model does not
-# become much more wrong; it becomes more certain of what it gets wrong. *Treatment:* stop at the lowest
-# validation loss (Day 10 does it automatically), or better, get more data.
+# **overfitting**. Look at its accuracy, though, where the loss was lowest and at the end:
+
+# %%
+(long,) = (patient for patient in patients.values() if patient.name == "too_long")
+checks = [row for row in long.history if "eval_loss" in row]
+for when, row in {
+    "lowest loss": min(checks, key=lambda row: row["eval_loss"]),
+    "the end": checks[-1],
+}.items():
+    print(f"{when:<12} step {row['step']}: loss {row['eval_loss']:.2f}, accuracy {row['eval_accuracy']:.1%}")
+
+# %% [markdown]
+# The model did not become more wrong while its loss doubled. It became far too sure of what it gets wrong.
+# *Treatment:* decide what you need. For confidences that can be trusted, stop at the lowest loss (Day 10 does it
+# automatically); for nothing but accuracy, at the best accuracy. Better than both: more data.
 #
-# **Wrong labels.** The odd one: validation *below* training. The model has found the rule, and the training
+# **Wrong labels.** The odd one: validation *below* training. The model has found part of the rule, and the training
 # labels contradict it again and again. *Treatment:* no setting cures it. Read the data.
 #
 # How high must the loss stay if three in ten labels are turned round at random? Somebody who knows the true
@@ -534,7 +548,8 @@ print(f"that run's training loss, mean of the last five rows: {curve(noisy.histo
 print(f"its validation loss, on labels nobody turned:         {noisy.validation_loss:.3f}")
 
 # %% [markdown]
-# The run has come down to about that floor. To get below it, a model must learn wrong labels by heart.
+# That floor belongs to somebody who knows the rule. A model that errs itself, as this one does, should end above it. It
+# ends at about the floor: so it has already begun to learn wrong labels by heart, for nothing else leads down there.
 #
 # More illnesses, and a flow for the day when something breaks, are in the [guide to
 # pitfalls](../../curriculum/guides/pitfalls.md). Day 10 lets you cause each of them yourself.
@@ -831,19 +846,20 @@ def chance_alone(rows):
 for label, rows in {"all five": scores, "without r = 1": scores[1:]}.items():
     moves, apart, luck = chance_alone(rows)
     print(f"{label:<14} another seed moves one run by about {moves:.1f} points; the means lie {apart:.1f} apart;\n"
-          f"{'':14} choices that are equally good do that in {luck:.0%} of such experiments")  # fmt: skip
+          f"{'':14} choices that are equally good do that in {'under 1%' if luck < 0.01 else f'{luck:.0%}'} of such experiments")  # fmt: skip
 
 # %% [markdown]
 # Below 5 %, many people speak of a finding. The first line is one, and the figure shows whom it is about: rank 1. (The
-# calculation takes for granted that another seed moves all five equally far. Look at the lines: it does not. A gap
-# as large as this one survives that.)
+# calculation takes for granted that another seed moves all five equally far. Look at the lines: it does not, so do
+# not take that percentage literally. What persuades is simpler: both runs of rank 1 lie below every other run. A third
+# seed would persuade more.)
 #
 # The second line is about the other four. Between the smallest and the largest of them lie a factor of more than four
 # in numbers and a gap of a few points in accuracy. Two seeds settle badly whether such a gap is real: read that
 # percentage as a bet, not as a verdict. And "cannot tell them apart" would not mean "they are equal".
 #
-# A contradiction lies on the table. Your trained model hardly suffers when each update is cut down to one
-# direction. But a model that is *trained* with one direction is the worst of the five, and by far the most
+# A contradiction lies on the table. Your trained model loses only a point or two when each update is cut down
+# to one direction. But a model that is *trained* with one direction is the worst of the five, and by far the most
 # dependent on its seed. Is one direction enough room, or not?
 #
 # Here is a suspicion. Alpha was twice the rank, so the factor $\alpha / r$ in front of the detour was 2 for all of
@@ -859,7 +875,10 @@ print(f"r = 1, alpha 16: {np.round(louder, 1)}, mean {np.mean(louder):.1f} %")
 print(f"r = 8, alpha 16: {scores[1].round(1)}, mean {scores[1].mean():.1f} %")
 
 # %% [markdown]
-# So rank 1 has room enough. Eight times the volume, and most of what it lacked is there, with one direction per matrix.
+# So lack of room was not what held rank 1 back here. Eight times the volume, and most of what it lacked is there, with
+# one direction per matrix. (Here: few sentences, few steps, two seeds. Whether the last points up to r = 32 are room
+# or volume once more, this table cannot say.)
+#
 # (Volume has a price, too: a detour that is too loud is a learning rate that is too high.)
 #
 # Read every table of ranks with this in mind, ours too: was anything else changed along with the rank? When two runs
@@ -868,7 +887,8 @@ print(f"r = 8, alpha 16: {scores[1].round(1)}, mean {scores[1].mean():.1f} %")
 #
 # So what did r = 8 buy? A safe middle that many people have used, and nothing that you have to defend to the last
 # decimal. The LoRA paper reports the same pattern for a far larger model: ranks of 1 or 2 on query and value were competitive
-# with 64 (section 7.2). What a wider detour certainly costs is numbers to store: move the rank once more.
+# with 64 (section 7.2). What a wider detour certainly costs is numbers to store: move the rank once more. (It
+# opens with DistilBERT, whose head is far larger than the 770 numbers of ours; choose another model in it.)
 
 # %%
 explorers.lora_calculator()
@@ -981,9 +1001,9 @@ misconceptions = [
 ]
 
 # %% [markdown]
-# Now three ways to slice. By length, in three equal parts. By negation. And, because each of our sentences
-# was judged by some twenty people, by how much these people disagreed: the standard deviation of their
-# ratings.
+# Now four ways to slice. By length, in three equal parts. By negation. And, because each of our sentences was judged by
+# some twenty people on a scale from −4 to +4: by how much these people disagreed (the standard deviation of their
+# ratings), and by how far their mean lies from 0.
 
 
 # %%
@@ -1029,8 +1049,8 @@ plots.show(
 )
 
 # %% [markdown]
-# In brackets stands how many sentences a slice has. Where it says FEW, the interval is wide: such a slice can
-# raise a suspicion, and not settle one. And the more slices you cut, the more certainly one of them looks bad
+# In brackets stands how many sentences a slice has. If one of yours says FEW, the interval is wide: such a slice
+# can raise a suspicion, and not settle one. And the more slices you cut, the more certainly one of them looks bad
 # by luck alone. So hold the differences against their noise:
 
 # %%
@@ -1047,9 +1067,9 @@ for group in groups:
 # groups of three we compared the worst with the best, and this choice alone makes gaps look bigger. On which of
 # your suspects would you bet?
 #
-# The last two groups say the same in two ways: the model stumbles where people do. No setting cures that, and
-# it is no disgrace. It would be one if the model failed where people are sure. That kind is worth reading,
-# one by one. Choose a group and read; look for **patterns**, the way you would sort a drawer. Try to end with
+# The last two groups say the same in two ways: the model stumbles more often where people are less decided. That is no
+# disgrace. It would be one if the model failed where people are sure, and that kind is worth reading, one by one: set
+# *part* to "the easiest" to see it. Choose a group and read; look for **patterns**, the way you would sort a drawer. Try to end with
 # three, each with a name and a possible improvement.
 
 
@@ -1177,9 +1197,9 @@ for number, at in enumerate(ten, 1):
     )
 
 # %% [markdown]
-# With whom did you side? Look at the mean ratings: where they are near zero, people were of two minds, and perhaps
-# so are you. But in some of these sentences everybody agrees, and the model has simply been taken in: by a
-# *can't*, by fine words put to bitter use. How many of the raters took the model's side?
+# With whom did you side? Look at the mean ratings: where they are small, people leaned one way only a little, and
+# perhaps so do you. (Below 0.5 there is nothing: Day 2 left those sentences out.) Where they are large, people had made
+# up their minds, and the model has simply been taken in: by a *can't*, by fine words put to bitter use. How many of the raters took the model's side?
 
 # %%
 if "ratings" in validation.column_names:
@@ -1229,12 +1249,15 @@ print(
     f"{(confidence[~right] > 0.9).sum()} of {(~right).sum()} wrong answers were given with more than 90 % confidence."
 )
 sure_guess.compare(100 * sure_and_wrong)
+sure = confidence > 0.9
+print(f"Turned round: of {sure.sum()} answers given with more than 90 %, {(~right[sure]).mean():.1%} are wrong. "
+      f"Honest would be {1 - confidence[sure].mean():.1%}.")  # fmt: skip
 
 # %% [markdown]
-# A model is **calibrated** if its confidence can be taken at its word: of all answers given with 80 %, eight
+# The second line is the one that counts, and its gap has a name. A model is **calibrated** if its confidence can be taken at its word: of all answers given with 80 %, eight
 # in ten are right. To check, sort the answers into slices of confidence and compare, in each, what the model
-# claims with how often it is right. The average gap, weighted by size, is the **expected calibration error**
-# (ECE).
+# claims with how often it is right. The average gap, weighted by size and counted without
+# its sign, is the **expected calibration error** (ECE).
 
 
 # %%
@@ -1388,8 +1411,8 @@ for name, divisor in {"before": 1.0, f"after, T = {T:.2f}": T}.items():
 pd.DataFrame(verdict, index=["ECE", "loss", "accuracy"]).T.round(3)
 
 # %% [markdown]
-# Whether the repair holds on sentences it was not fitted on, the last row tells. One number is little to fit,
-# so it usually does. (Guo and colleagues, 2017, tried it against cleverer methods on large networks, and it
+# Whether the repair holds on sentences it was not fitted on, the last row gives a first answer. One number is little to
+# fit, so it usually does. (Guo and colleagues, 2017, tried it against cleverer methods on large networks, and it
 # was hard to beat.) What it cannot do is to make a single wrong answer right.
 #
 # How such scores are best reported: [guide to evaluation](../../curriculum/guides/evaluation.md).
@@ -1432,8 +1455,10 @@ print(
 # Forward, and back: with every weight trained, the way back costs about twice the way forth, so three times
 # in all is the usual rule of thumb. LoRA saves the part of the way back that computes gradients *of frozen
 # weights*; it cannot save the way itself, because the gradients must pass through the frozen layers to reach
-# the detours below. (The measured ratio also holds the optimizer, and the checks on validation after each
-# epoch.)
+# the detours below. (Is your ratio far above three? The optimizer and the checks after each epoch explain
+# little of it. Usually the machine was doing something else during one of the two measurements.)
+#
+# (In the table of ranks above, do not read the seconds as a ranking either: one disturbed run is enough.)
 #
 # And what do you have to keep? Weigh it.
 
@@ -1578,7 +1603,7 @@ assert abs(np.log(2) - 0.69) < 0.005
 """,
     },
     {
-        "question": "You merge a trained rank-8 update into a weight matrix and train a second rank-8 adapter on top. What is the highest rank the two changes together can have?",
+        "question": "You add a trained rank-8 update to a weight matrix for good (that is *merging*) and train a second rank-8 adapter on top. What is the highest rank the two changes together can have?",
         "choices": [
             (
                 "8: LoRA changes never have more than rank r.",
