@@ -32,6 +32,7 @@ def compare(keys: Iterable[str] | None = None, say: Callable[[str], None] = prin
     chosen = list(known) if keys is None else list(keys)
     if wrong := [key for key in chosen if key not in known]:
         raise LabError(f"There is no technique {wrong[0]!r}. Choose from: {', '.join(known)}.")
+    settings.quiet_libraries(settings.current())
     splits = sentences()
     for key in chosen:
         seeds = SEEDS[: settings.pick(smoke=2, cpu=3, gpu=3)]
@@ -129,12 +130,15 @@ def _account(trainer: Any) -> memory.MemoryAccount:
 
     model = copy.deepcopy(trainer.model).train()
     longest = sorted(trainer.train_dataset, key=lambda row: -len(row["input_ids"]))[:16]
-    keep = ("input_ids", "attention_mask", "token_type_ids", "label")
+    keep = ("input_ids", "attention_mask", "token_type_ids", "labels")
     batch = trainer.data_collator([{key: row[key] for key in keep if key in row} for row in longest])
     batch = {key: part.to(next(model.parameters()).device) for key, part in batch.items()}
     optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad])
-    before = memory.account(model, batch=batch)
-    model(**batch).loss.backward()
+    kind = next(iter(batch.values())).device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=trainer.args.bf16):  # as the Trainer does it
+        before = memory.account(model, batch=batch)
+        loss = model(**batch).loss
+    loss.backward()
     optimizer.step()
     after = memory.account(model, optimizer)
     return memory.MemoryAccount(after.weights, after.gradients, after.optimizer, before.activations)
@@ -143,7 +147,7 @@ def _account(trainer: Any) -> memory.MemoryAccount:
 def _correct(model: Any, split: Any) -> Any:
     import numpy as np
 
-    return training.predict(model, split).argmax(axis=1) == np.array(split["label"])
+    return training.predict(model, split).argmax(axis=1) == np.array(split["labels"])
 
 
 def _latency(model: Any, split: Any, repeats: int = 30) -> float:

@@ -119,7 +119,7 @@ def start(lesson: str) -> Settings:
     day = timetable.lesson(lesson)
     settings = current()
     os.environ["LAB_LESSON"] = lesson
-    _quiet_libraries(settings)
+    quiet_libraries(settings)
     _fix_seeds(settings.seed)
     _make_workspace(settings.workspace)
     plots.use_style()
@@ -250,7 +250,7 @@ def _make_workspace(folder: Path) -> None:
         ) from error
 
 
-def _quiet_libraries(settings: Settings) -> None:
+def quiet_libraries(settings: Settings) -> None:
     """Silence messages that mean nothing to a learner; real warnings of our own code stay."""
     import logging
     import warnings
@@ -260,6 +260,7 @@ def _quiet_libraries(settings: Settings) -> None:
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
     os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
     os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    os.environ.setdefault("MLFLOW_ENABLE_ARTIFACTS_PROGRESS_BAR", "false")
     # peft reads a transformers attribute that is about to be renamed; nothing a learner could act on.
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*", category=FutureWarning)
     for name in ("mlflow", "alembic", "datasets", "bitsandbytes.backends.cpu.ops"):
