@@ -1,0 +1,58 @@
+"""The comparison of techniques is fair, and says "a tie" when it is one. (`lab compare` itself trains for minutes.)"""
+
+import pytest
+
+from labhelpers import comparison, comparison_page, techniques
+from labhelpers.settings import LabError
+
+ROW = {
+    "technique": "QLoRA",
+    "learning_rate": 1e-3,
+    "seeds": 3,
+    "accuracy": 0.8,
+    "lowest": 0.79,
+    "highest": 0.81,
+}
+
+
+def row(low, middle, high, **changes):
+    return ROW | {"minus_lora_low": low, "minus_lora": middle, "minus_lora_high": high} | changes
+
+
+def test_every_technique_may_try_as_many_rates_as_the_others():
+    rates = [one.rates for one in techniques.every().values()]
+    assert {len(tried) for tried in rates} == {4}
+    assert all(sorted(set(tried)) == list(tried) for tried in rates)
+
+
+def test_an_unknown_technique_is_named_with_the_choices():
+    with pytest.raises(LabError, match=r"'lorra'.*lora"):
+        comparison.compare(["lorra"])
+
+
+@pytest.mark.parametrize(
+    ("interval", "word"),
+    [((-0.01, 0.01, 0.03), "a tie"), ((0.01, 0.02, 0.03), "better"), ((-0.03, -0.02, -0.01), "worse")],
+)
+def test_an_interval_that_holds_zero_is_a_tie(interval, word):
+    assert comparison_page.verdict(row(*interval)) == word
+    assert word in comparison_page.quality([row(*interval)])
+
+
+def test_three_answers_to_one_sentence_are_not_three_sentences():
+    mine, lora = [1, 1, 0, 1, 0, 1] * 20, [0, 1, 0, 1, 1, 0] * 20
+    once, thrice = comparison._against([mine], [lora]), comparison._against([mine] * 3, [lora] * 3)
+    assert once == pytest.approx(thrice)
+    assert once["minus_lora_low"] < once["minus_lora"] < once["minus_lora_high"]
+
+
+def test_the_figure_and_its_description_name_every_other_technique():
+    rows = [
+        row(0, 0, 0, technique="LoRA"),
+        row(-0.01, 0.01, 0.03),
+        row(-0.03, -0.02, -0.01, technique="Prompt tuning"),
+    ]
+    labels = [label.get_text() for label in comparison_page.figure(rows).axes[0].get_yticklabels()]
+    assert labels == ["QLoRA", "Prompt tuning"]
+    assert "QLoRA +1.0 (-1.0 to +3.0) (a tie)" in comparison_page.alt(rows)
+    assert comparison_page.title(rows) == "Against LoRA: 0 better, 1 tied, 1 worse"
