@@ -178,6 +178,8 @@ def _cell(one: Standing, lesson: str) -> str | Markup:
 
 
 def _short(lesson: str) -> str:
+    if lesson.startswith("technique_"):
+        return timetable.label(timetable.lesson(lesson))
     day, _, weekday = lesson.partition("_")
     return (
         f"{weekday[:3].capitalize()} {day.removeprefix('weekend')}"

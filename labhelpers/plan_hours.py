@@ -63,11 +63,7 @@ def _of_this_pace(name: str) -> list[str]:
 def _four_weeks() -> list[str]:
     """The totals of the well-known four-week plan, added up."""
     total, split = paths.load()["time"]
-    weeks = [
-        sum(timetable.minutes(day) for day in week["days"]) / 60
-        for week in timetable.load()["weeks"]
-        if week["id"].startswith("week")
-    ]
+    weeks = [sum(timetable.minutes(day) for day in week["days"]) / 60 for week in timetable.weeks()]
     shares = [100 * hours / split["total"] for hours in split["hours"].values()]
     low, high = (total["weeks"] * hours for hours in total["hours_per_week"])
     day = timetable.lesson("day04")

@@ -141,7 +141,7 @@ def standings(week_id: str) -> list[Standing]:
 
 
 def _week(week_id: str) -> dict[str, Any]:
-    weeks = {entry["id"]: entry for entry in timetable.load()["weeks"]}
+    weeks = {entry["id"]: entry for entry in timetable.weeks()}
     if week_id not in weeks:
         raise LabError(f"There is no week {week_id!r} to report on. Choose one of: {', '.join(weeks)}.")
     return weeks[week_id]
@@ -152,7 +152,7 @@ def _name(week_id: str) -> str:
 
 
 def _parts(entry: dict[str, Any]) -> list[Part]:
-    ids = [other["id"] for other in timetable.load()["weeks"]]
+    ids = [other["id"] for other in timetable.weeks()]
     following = ids[ids.index(entry["id"]) + 1 :]
     ahead = f"Questions for {_name(following[0])}" if following else "Questions that stay"
     return [

@@ -149,7 +149,7 @@ def now(today: date | None = None) -> Standing:
         days=len(days),
         pace=_pace(plan, done, day) if plan else None,
         milestones=_milestones(ticked, seen.celebrated),
-        weeks=tuple(_week(week, ticked) for week in timetable.load()["weeks"] if week.get("checkpoints")),
+        weeks=tuple(_week(week, ticked) for week in timetable.weeks()),
         passed=len(passed & known),
         exercises=len(known),
         techniques=tuple(map(tuple, tracker.rows(done, _begun(ticked, attempts)))),
@@ -263,16 +263,14 @@ def _rest_days(plan: planning.Plan | None) -> set[int]:
 def _milestones(ticked: Collection[str], celebrated: Collection[str]) -> tuple[Milestone, ...]:
     words = {row["milestone"]: row["text"] for row in paths.load()["celebrations"]["rows"]}
     found = []
-    for week in timetable.load()["weeks"]:
+    for week in timetable.weeks():
         marked = [(day, day["milestone_id"]) for day in week["days"] if day.get("milestone_id")]
         for day, id in marked:
             found.append((id, day["milestone"], timetable.label(day), id in ticked, words.get(id, "")))
-        if points := [point["id"] for point in week.get("checkpoints") or []]:
-            place, reached = (
-                f"{timetable.group(week['id'])}, all checkpoints",
-                all(id in ticked for id in points),
-            )
-            found.append((week["id"], week["milestone"], place, reached, words["week"]))
+        points = [point["id"] for point in week.get("checkpoints") or []]
+        reached = bool(points) and all(id in ticked for id in points)
+        place = f"{timetable.group(week['id'])}, all checkpoints"
+        found.append((week["id"], week["milestone"], place, reached, words["week"]))
     return tuple(
         Milestone(id, text, place, reached, reached and id not in celebrated, said)
         for id, text, place, reached, said in found

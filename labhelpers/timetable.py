@@ -32,6 +32,15 @@ def load() -> dict[str, Any]:
         ) from error
 
 
+def weeks() -> list[dict[str, Any]]:
+    """List the weeks of the course, without the group of technique lessons beside them.
+
+    Returns:
+        The entries of the timetable, in order.
+    """
+    return [week for week in load()["weeks"] if week["id"].startswith("week")]
+
+
 def lessons() -> list[dict[str, Any]]:
     """List every day and weekend in teaching order, then the technique lessons.
 

@@ -63,6 +63,11 @@ def test_a_class_of_one_is_counted_in_the_singular(tmp_path):
     assert "(1 learner)" in terminal and "1 learner, 2 exercises tried, 4 attempts." in page
 
 
+def test_a_technique_lesson_stands_in_the_page_under_its_label(tmp_path):
+    write(tmp_path, "a.json", document(ticked={"technique_lora_intermediate": ["TX-LORA-I-T1"]}))
+    assert "LoRA, intermediate" in Page(show(tmp_path)[1]).texts
+
+
 def test_who_finished_a_lesson_is_at_the_next_one_and_left_items_are_counted(tmp_path):
     learner(tmp_path, 1, ticked={"day01": ids("day01"), "day02": ids("day02")}, quiz={})
     learner(tmp_path, 2, ticked={"day01": ids("day01")[:-2], "day02": ids("day02")}, quiz={})

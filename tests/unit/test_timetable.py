@@ -5,7 +5,7 @@ from collections import Counter
 
 import pytest
 
-from labhelpers import settings, timetable
+from labhelpers import report, settings, timetable
 
 MANUSCRIPTS = settings.current().root / "curriculum" / "manuscripts"
 WEEKS = ["week1", "week2", "week3", "week4"]
@@ -142,6 +142,11 @@ def test_bands_name_known_profiles_and_have_room_inside(day):
 def test_lesson_knows_its_week():
     assert timetable.lesson("day04")["week"] == "week1"
     assert timetable.lesson("weekend3_sunday")["week"] == "week3"
+
+
+def test_technique_lessons_are_no_week_that_a_report_looks_forward_to():
+    ahead = {week["id"]: report._parts(week)[3].title for week in timetable.weeks()}
+    assert ahead["week3"] == "Questions for Week 4" and ahead["week4"] == "Questions that stay"
 
 
 def test_an_unknown_lesson_is_an_error_that_lists_the_choices():
