@@ -426,8 +426,8 @@ def test_citations_name_every_licence():
 
 
 def test_course_has_its_assets():
-    wanted = {"minilm", "smollm2", "rated_sentences", "bbc_news", "tweet_entities"}
-    assert wanted <= set(assets.catalogue())
+    wanted = ["minilm", "smollm2", "rated_sentences", "bbc_news", "tweet_entities"]
+    assert list(assets.catalogue()) == wanted
     assert all(status.ready for status in assets.status()), "run `lab prepare` first"
 
 
