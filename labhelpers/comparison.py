@@ -176,9 +176,13 @@ def table() -> Any:
     import pandas as pd
 
     tracking.setup(EXPERIMENT)
-    found = mlflow.search_runs(experiment_names=[EXPERIMENT], filter_string="attributes.status = 'FINISHED'")
+    # A small run of the smoke profile says nothing about a large one, and judges on other sentences.
+    wanted = f"attributes.status = 'FINISHED' and tags.profile = '{settings.current().profile}'"
+    found = mlflow.search_runs(experiment_names=[EXPERIMENT], filter_string=wanted)
     if found.empty:
-        raise LabError("No technique has been compared in this workspace yet. Run `lab compare` first.")
+        raise LabError(
+            "No technique has been compared in this workspace and profile yet. Run `lab compare` first."
+        )
     return pd.DataFrame(_rows(found))
 
 

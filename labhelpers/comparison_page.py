@@ -4,7 +4,7 @@ import datetime
 from pathlib import Path
 from typing import Any
 
-from . import comparison, doctor, memory, plots, settings, verifying
+from . import comparison, doctor, memory, plots, settings, techniques, verifying
 from .settings import LabError
 
 HEAD = "# Written by `lab compare --publish` from the runs in MLflow; never by hand.\n"
@@ -70,7 +70,7 @@ def write(folder: Path) -> Path:
     settings.write_atomically(
         page,
         f"# The techniques on one task\n\n{conditions(rows)}\n\n```text\n{quality(rows)}\n```\n\n"
-        f"![{alt(rows)}](techniques.png)\n\n```text\n{costs(rows)}\n```\n",
+        f"![{alt(rows)}](techniques.png)\n\n```text\n{costs(rows)}\n```\n\n{sources(rows)}\n",
     )
     return page
 
@@ -108,6 +108,12 @@ def costs(rows: list[dict[str, Any]]) -> str:
             f"{memory.human(row['checkpoint_bytes']):>10}{row['seconds']:>8.0f} s{row['latency_ms']:>9.1f} ms"
         )
     return "\n".join(lines)
+
+
+def sources(rows: list[dict[str, Any]]) -> str:
+    """Say where each technique comes from."""
+    known = {one.name: one.source for one in techniques.every().values()}
+    return "Sources: " + "; ".join(f"{row['technique']}: {known[row['technique']]}" for row in rows) + "."
 
 
 def verdict(row: dict[str, Any]) -> str:

@@ -1,12 +1,13 @@
 """Every technique of the course on the same task: how its model is built, and which learning rates it may try."""
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 from . import models, training
 
-# Each technique may try as many rates as the others, a factor of three apart around what its papers recommend.
+# Each technique may try as many rates as the others: one below a starting value, the value, two above it.
 FACTOR = 10**0.5
 
 
@@ -28,7 +29,7 @@ class Technique:
 
 
 def every() -> dict[str, Technique]:
-    """List the techniques, from the one that trains most to the one that trains least.
+    """List the techniques, in the order of the page.
 
     Returns:
         Key (such as "lora") → technique.
@@ -66,7 +67,9 @@ def _full() -> Any:
 def _head() -> Any:
     model = _base(**training.load_options())
     for name, part in model.named_parameters():
-        part.requires_grad = name.startswith("classifier")
+        part.requires_grad = name.startswith(
+            ("classifier", "pre_classifier")
+        )  # DistilBERT's head is two layers
     training.keep_adapters_precise(model)
     return model
 
@@ -74,8 +77,11 @@ def _head() -> Any:
 def _adapters() -> Any:
     """A bottleneck after each layer's second feed-forward matrix, 16 numbers wide: about as many as LoRA trains."""
     model = _head()
-    for layer in model.base_model.encoder.layer:
-        layer.output.dense = _bottleneck(layer.output.dense, width=16)
+    for name, module in list(model.named_modules()):
+        if re.search(r"layer\.\d+\.(output\.dense|ffn\.lin2)$", name):  # as BERT and as DistilBERT call it
+            model.get_submodule(name.rpartition(".")[0]).register_module(
+                name.rpartition(".")[2], _bottleneck(module, width=16)
+            )
     return model
 
 

@@ -2,7 +2,7 @@
 
 import pytest
 
-from labhelpers import comparison, comparison_page, techniques
+from labhelpers import comparison, comparison_page, techniques, tracking
 from labhelpers.settings import LabError
 
 ROW = {
@@ -56,3 +56,30 @@ def test_the_figure_and_its_description_name_every_other_technique():
     assert labels == ["QLoRA", "Prompt tuning"]
     assert "QLoRA +1.0 (-1.0 to +3.0) (a tie)" in comparison_page.alt(rows)
     assert comparison_page.title(rows) == "Against LoRA: 0 better, 1 tied, 1 worse"
+
+
+def test_runs_of_another_profile_are_left_out(monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("LAB_PROFILE", "smoke")
+    with tracking.start_run(comparison.EXPERIMENT, "small"):
+        mlflow.log_param("technique", "lora")
+    monkeypatch.setenv("LAB_PROFILE", "cpu")
+    with pytest.raises(LabError, match="profile yet"):
+        comparison.table()
+
+
+@pytest.mark.parametrize("name", ["BertConfig", "DistilBertConfig"])
+def test_every_layer_of_either_encoder_gets_a_bottleneck(monkeypatch, name):
+    import transformers
+
+    small = {"vocab_size": 50, "num_hidden_layers": 2, "hidden_size": 8, "dim": 8, "num_attention_heads": 2}
+    options = {**small, "n_layers": 2, "n_heads": 2, "hidden_dim": 16, "intermediate_size": 16}
+    shape = getattr(transformers, name)(
+        **options if name == "DistilBertConfig" else small | {"intermediate_size": 16}
+    )
+    build = transformers.AutoModelForSequenceClassification.from_config
+    monkeypatch.setattr(techniques, "_base", lambda **_: build(shape))
+    model = techniques.every()["adapters"].build()
+    trained = {part for part, weight in model.named_parameters() if weight.requires_grad and ".down." in part}
+    assert len(trained) == 4  # weight and bias in each of two layers
