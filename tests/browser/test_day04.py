@@ -4,7 +4,7 @@ import json
 
 from playwright.sync_api import expect
 
-from labhelpers import answers, timetable
+from labhelpers import answers, plots, timetable
 
 from .notebook_page import Notebook, Watched, write_notebook
 
@@ -26,6 +26,12 @@ def test_nothing_looks_like_an_error(day04):
     shown = "\n".join(outputs(day04.page).all_text_contents())
     assert "Traceback" not in shown and "Error displaying widget" not in shown
     assert "not answered yet" in shown
+
+
+def test_every_figure_is_described(day04):
+    # JupyterLab calls a figure without a description "Image", which axe accepts.
+    described = outputs(day04.page).locator("img").evaluate_all("all => all.map(image => image.alt)")
+    assert described and min(map(len, described)) >= plots.SHORTEST_ALT
 
 
 def test_wrong_answer_is_explained_and_right_answer_opens_the_solution(day04):
