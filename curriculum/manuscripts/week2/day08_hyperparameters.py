@@ -1576,7 +1576,8 @@ if importlib.util.find_spec("ray"):
     )
 else:
     print(
-        'Ray is not installed here: `pip install "ray[tune]"`, restart the kernel, and run this cell again.'
+        'Ray is not installed here. In a terminal, in the course folder: .venv/bin/pip install -e ".[cluster]"; '
+        "then restart the kernel and run all cells."
     )
 
 # %% [markdown]

@@ -216,7 +216,7 @@ plots.show(figure, alt=f"Training and validation loss of two broken runs over {e
 # run with **the huge rate** never fits *anything*, not even the sentences it sees in every epoch. Its loss
 # is as bad on them as on any other. To overfit you must first fit.
 #
-# (The blog post's mistake is an easy one: both pictures show a bad validation loss. That is why the look is
+# (The mistake is an easy one to make: both pictures show a bad validation loss. That is why the look is
 # called *curves*, with an s.)
 #
 # As alarms, in two lines. We compare with a coin's loss, and with the best epoch:
