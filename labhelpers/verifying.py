@@ -82,7 +82,7 @@ def complaints_about(result: running.LessonRun) -> list[str]:
     """
     if result.error:
         return [f"stopped at {result.error}"]
-    wanted = "right" if result.variant == "solved" else "untouched"
+    wanted = "untouched" if result.variant == "learner" else "right"
     complaints = [
         f"{event['exercise']} was {event['outcome']}: {event['feedback']}"
         for event in result.of_kind("check")

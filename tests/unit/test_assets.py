@@ -426,7 +426,7 @@ def test_citations_name_every_licence():
 
 
 def test_course_has_its_assets():
-    wanted = ["minilm", "smollm2", "rated_sentences", "bbc_news", "tweet_entities"]
+    wanted = ["minilm", "smollm2", "rated_sentences", "bbc_news", "tweet_entities", "sms_spam"]
     assert list(assets.catalogue()) == wanted
     assert all(status.ready for status in assets.status()), "run `lab prepare` first"
 

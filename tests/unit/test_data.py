@@ -98,7 +98,16 @@ def test_unknown_name_lists_the_choices():
         data.load("sentimnt")
 
 
-@pytest.mark.parametrize("name", ["topics", "reviews.csv"])
+def test_spam_comes_as_it_was_packaged():
+    """With rows glued together: taking them apart is a part of the weekend's lesson."""
+    messages = data.load("spam")
+    assert len(messages) == 4837
+    assert messages.features["label"].names == ["ham", "spam"]
+    assert sum(messages["label"]) == 638
+    assert max(map(len, messages["text"])) > 28_000
+
+
+@pytest.mark.parametrize("name", ["topics", "spam", "reviews.csv"])
 def test_neutral_is_only_for_rated_sentences(name):
     with pytest.raises(LabError, match="neutral=True"):
         data.load(name, neutral=True)
