@@ -113,7 +113,7 @@ def _trainer(technique: techniques.Technique, name: str, rate: float, seed: int,
     arguments = training.arguments(
         name,
         learning_rate=rate,
-        num_train_epochs=settings.pick(smoke=1, cpu=2, gpu=2),
+        num_train_epochs=1,
         per_device_train_batch_size=16,
         save_strategy="no",
         seed=seed,

@@ -1,10 +1,11 @@
 """The comparison of the techniques on one page: what each costs, what each brings, and a figure."""
 
 import datetime
+import re
 from pathlib import Path
 from typing import Any
 
-from . import comparison, doctor, memory, plots, settings, techniques, verifying
+from . import comparison, doctor, guides, memory, plots, settings, techniques, verifying
 from .settings import LabError
 
 HEAD = "# Written by `lab compare --publish` from the runs in MLflow; never by hand.\n"
@@ -37,7 +38,27 @@ def publish() -> Path:
         "rows": rows,
     }
     settings.write_atomically(location(), HEAD + yaml.safe_dump(document, sort_keys=False, width=110))
+    guide = guides.folder() / "comparison.md"
+    settings.write_atomically(guide, refresh(guide.read_text(encoding="utf-8"), rows))
     return location()
+
+
+def refresh(page: str, rows: list[dict[str, Any]]) -> str:
+    """Put new figures into the guide: what its two tables print, and the description of its picture.
+
+    Args:
+        page: text of `curriculum/guides/comparison.md`.
+        rows: as in `comparison.table`.
+
+    Returns:
+        The text with everything that a person wrote left as it is.
+    """
+    for name, table in (("quality", quality(rows)), ("costs", costs(rows))):
+        call = re.escape(f'>>> print(comparison_page.{name}(found["rows"]))\n')
+        page = re.sub(
+            f"({call}).*?(\n\n```)", lambda found, table=table: found[1] + table + found[2], page, flags=re.S
+        )
+    return re.sub(r"!\[.*?\](?=\(figures/comparison\.png\))", lambda _: f"![{alt(rows)}]", page)
 
 
 def published() -> dict[str, Any]:

@@ -83,3 +83,18 @@ def test_every_layer_of_either_encoder_gets_a_bottleneck(monkeypatch, name):
     model = techniques.every()["adapters"].build()
     trained = {part for part, weight in model.named_parameters() if weight.requires_grad and ".down." in part}
     assert len(trained) == 4  # weight and bias in each of two layers
+
+
+def test_publishing_renews_the_guides_figures_and_none_of_its_words():
+    page = (
+        'Before.\n\n```python\n>>> print(comparison_page.quality(found["rows"]))\nold\n\nstill old\n\n```\n\n'
+        '![old words](figures/comparison.png)\n\n```python\n>>> print(comparison_page.costs(found["rows"]))\nold\n\n```\nAfter.'
+    )
+    costs = {"trainable": 770, "checkpoint_bytes": 3080, "seconds": 12, "latency_ms": 4.2}
+    costs |= {f"{part}_bytes": 1000 for part in comparison.PARTS}
+    rows = [row(0, 0, 0, technique=name, **costs) for name in ("LoRA", "Prompt tuning")]
+    renewed = comparison_page.refresh(page, rows)
+    assert "old" not in renewed and renewed.startswith("Before.") and renewed.endswith("After.")
+    for table in (comparison_page.quality(rows), comparison_page.costs(rows), comparison_page.alt(rows)):
+        assert table in renewed
+    assert comparison_page.refresh(renewed, rows) == renewed
