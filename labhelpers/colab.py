@@ -24,10 +24,13 @@ NEEDED = (
     "accelerate",
     "datasets",
     "mlflow",
+    "optuna",
     "bitsandbytes",
     "pypi-simple",
     "gguf",
     "icalendar",
+    "trl",
+    "rouge-score",
 )
 # Replacing one of these under a running Colab kernel breaks it.
 UNTOUCHED = (

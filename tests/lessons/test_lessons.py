@@ -95,6 +95,8 @@ def test_solved_lesson_passes_with_results_inside_their_bands(run_lesson, lesson
     result = run_lesson(lesson, SOLVED)
     assert verifying.complaints_about(result) == []
     assert result.of_kind("record"), "a lesson records at least one result"
+    without_band = [event["name"] for event in result.of_kind("record") if event["low"] is None]
+    assert without_band == [], "the timetable says nothing about what to expect here"
 
 
 @pytest.mark.parametrize("lesson", READY)

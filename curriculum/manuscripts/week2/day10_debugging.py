@@ -119,7 +119,7 @@ def attempt(run):
 # %%
 reviews = data.prepared("sentiment")
 few = reviews["train"].select(range(settings.pick(smoke=64, cpu=128)))
-fresh = reviews["validation"].select(range(settings.pick(smoke=60, cpu=240)))
+fresh = reviews["validation"].select(range(settings.pick(smoke=60, cpu=160)))
 truth = np.array(fresh["label"][:])
 
 tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
@@ -174,7 +174,7 @@ def per_epoch(run, key):
 
 # %%
 every_matrix = models.lora_targets(plain_base(), "all_linear")
-epochs = settings.pick(smoke=6, cpu=16)
+epochs = settings.pick(smoke=6, cpu=12)
 rate = settings.pick(smoke=2e-3, cpu=5e-4)
 
 calm = make_trainer(

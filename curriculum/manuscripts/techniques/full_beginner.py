@@ -1,0 +1,723 @@
+# ---
+# jupyter:
+#   jupytext:
+#     formats: py:percent
+# ---
+
+# %%
+from labhelpers import settings
+
+lab = settings.start("technique_full_beginner")
+
+# %%
+import contextlib
+import io
+
+import matplotlib.pyplot as plt
+import numpy as np
+import pandas as pd
+import torch
+from torch import nn
+from torch.utils.data import DataLoader
+from transformers import (
+    AutoModelForSequenceClassification,
+    AutoTokenizer,
+    DataCollatorWithPadding,
+    Trainer,
+    set_seed,
+)
+
+from labhelpers import data, exercise, memory, models, plots, progress, quiz, tracking, training, widgets
+
+# %% [markdown]
+# ## Why this matters
+#
+# On Day 4 you filled in a learning rate and a batch size, because a notebook told you which. Sooner or later you train
+# something that nobody has tuned for you. Then you look around and find two pieces of advice, each in a hundred
+# places: *for full fine-tuning, take a learning rate between 1e-5 and 5e-5*, and *take a batch size of 4, or of 16,
+# whatever fits*.
+#
+# What does a factor of five do? What does a factor of four do? Nobody says. You will find out by turning one knob at a
+# time. And at the end the two knobs will turn out to be connected behind the panel.
+#
+# Four trainings, each reading the same sentences once: two rates, two batch sizes. Put your money down. How far apart
+# will the best and the worst of them be?
+
+# %%
+spread_guess = widgets.predict(
+    "full-beginner-spread", "Accuracy of the best of the four runs minus that of the worst", 0, 40, "points"
+)
+
+# %% [markdown]
+# ## What moves when every weight moves
+#
+# The Trainer hides a loop, and the heart of the loop is five lines. Every framework has them, every training script
+# repeats them, and you should have written them once:
+#
+# 1. forget the gradients of the step before;
+# 2. run the batch **forward** through the model, which gives the loss;
+# 3. run **backward**: for each weight, which way would the loss rise, and how steeply?
+# 4. let the **optimiser** move every weight a little the other way;
+# 5. say what the loss was.
+
+
+# %% tags=["exercise"] exercise="technique_full_beginner/step" answer="training_step" minutes=8 difficulty=1
+# model(**batch).loss is the loss of a batch, a tensor. optimizer: a torch optimiser for the model's weights.
+# Do one training step and return the loss (before the step) as a plain Python number.
+def training_step(model, optimizer, batch): ...
+
+
+# <solution>
+def training_step(model, optimizer, batch):
+    optimizer.zero_grad()
+    loss = model(**batch).loss
+    loss.backward()
+    optimizer.step()
+    return loss.item()
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_full_beginner/step"
+def check(answer):
+    import types
+
+    class Line(nn.Module):
+        def __init__(self):
+            super().__init__()
+            self.weight = nn.Parameter(torch.tensor(0.0))
+
+        def forward(self, x, y):
+            return types.SimpleNamespace(loss=((self.weight * x - y) ** 2).mean())
+
+    def steps(run, count):
+        model = Line()
+        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+        batch = {"x": torch.tensor([1.0]), "y": torch.tensor([1.0])}
+        return [run(model, optimizer, batch) for _ in range(count)], model.weight.item()
+
+    losses, weight = steps(answer, 2)
+    if losses[0] is None:
+        return "Your function returns nothing. The loss is what a training curve is drawn from."
+    if isinstance(losses[0], torch.Tensor):
+        return "You return a tensor, and the whole computation hangs on to it: kept in a list, such losses fill the memory. `.item()` makes a number of it."
+    if weight == 0:
+        return "After two steps the weight has not moved at all. Who moves it, and what does he need before he can?"
+    if np.isclose(weight, 0.2):
+        return "The weight moved once in two steps: in the first one the optimiser was asked before there was any gradient."
+    if np.isclose(weight, 0.56):
+        return "The second step went too far. backward() *adds* to the gradients that are there, so those of the first step were counted twice."
+    if not np.isclose(weight, 0.36):
+        return f"Two steps from 0 should lead to 0.36; yours lead to {weight:.2f}. Forward, backward and step, once each."
+    if not np.isclose(losses[0], 1.0):
+        return f"The loss before the first step is 1, and you return {losses[0]:.2f}. Was the model asked again after the step?"
+    return None
+
+
+hints = [
+    "Four of the five lines are a method call each: zero_grad, backward, step, item.",
+    "Gradients are cleared first, made by `loss.backward()`, used by `optimizer.step()`.",
+    "`optimizer.zero_grad()`, `loss = model(**batch).loss`, `loss.backward()`, `optimizer.step()`, `return loss.item()`",
+]
+misconceptions = [
+    (
+        "def training_step(model, optimizer, batch):\n    loss = model(**batch).loss\n    loss.backward()\n    optimizer.step()\n    return loss.item()",
+        "counted twice",
+    ),
+    (
+        "def training_step(model, optimizer, batch):\n    optimizer.zero_grad()\n    loss = model(**batch).loss\n    loss.backward()\n    return loss.item()",
+        "not moved at all",
+    ),
+    (
+        "def training_step(model, optimizer, batch):\n    optimizer.zero_grad()\n    loss = model(**batch).loss\n    loss.backward()\n    optimizer.step()\n    return loss",
+        "hangs on to it",
+    ),
+    (
+        "def training_step(model, optimizer, batch):\n    loss = model(**batch).loss\n    optimizer.step()\n    optimizer.zero_grad()\n    loss.backward()\n    return loss.item()",
+        "before there was any gradient",
+    ),
+]
+
+# %% [markdown]
+# Now the real thing: the encoder with a fresh head, all of its weights free to move, and a few batches of film
+# reviews.
+
+# %%
+reviews = data.prepared("sentiment")
+reviews.pop("test")  # it was opened once, on Day 4
+tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
+tokens = data.tokenize(reviews, tokenizer, max_length=64)
+collator, device = DataCollatorWithPadding(tokenizer), settings.device()
+
+sentences = settings.pick(smoke=32, cpu=1200)
+train = tokens["train"].select(range(sentences))
+judges = tokens["validation"].select(range(settings.pick(smoke=60, cpu=500)))
+print(f"{len(train):,} sentences to learn from, {len(judges)} others to judge by")
+
+
+# %%
+def build(seed=lab.seed):
+    """The encoder, every weight free, with a fresh head that depends on the seed."""
+    set_seed(seed)
+    options = training.load_options() | {"dtype": torch.float32}
+    return AutoModelForSequenceClassification.from_pretrained(
+        models.source("encoder"), num_labels=2, **options
+    )
+
+
+model = build().to(device).train()
+models.describe(model)
+start = {name: weight.detach().clone() for name, weight in model.named_parameters()}
+
+# %%
+optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.0, fused=True)
+loader = DataLoader(train, batch_size=16, collate_fn=collator)
+losses = [
+    training_step(model, optimizer, batch.to(device)) for batch, _ in zip(loader, range(20), strict=False)
+]
+print(
+    f"{len(losses)} steps, loss {losses[0]:.3f} at the first, {np.mean(losses[-5:]):.3f} on average over the last five"
+)
+
+# %% [markdown]
+# That was full fine-tuning, by hand. And how far did the weights travel in those steps? You kept a copy of where they
+# started.
+
+# %%
+distance = torch.cat(
+    [(weight - start[name]).abs().flatten() for name, weight in model.named_parameters()]
+).detach()
+touched = distance[distance > 0]  # words that did not occur have not moved
+shares = [touched.mean().item(), touched.max().item()]
+print(f"rate × steps          {5e-5 * len(losses):.1e}")
+print(f"a typical weight moved {shares[0]:.1e}, the one that went furthest {shares[1]:.1e}")
+
+# %% [markdown]
+# Look at the first number beside the other two. AdamW divides each gradient by its own usual size, so the gradient
+# decides the *direction* of a step and hardly its length. The length is the learning rate. Whoever walks always the
+# same way gets as far as **rate × steps**; most weights are pulled back and forth and get less far.
+#
+# So there is a budget for travelling, and you can compute it before you train anything.
+
+
+# %% tags=["exercise"] exercise="technique_full_beginner/budget" answer="travel_budget" minutes=6 difficulty=2
+# rate: learning rate. sentences: how many there are to learn from; the last batch may be smaller than the others.
+# Return rate × number of steps.
+def travel_budget(rate, sentences, batch_size, epochs=1): ...
+
+
+# <solution>
+def travel_budget(rate, sentences, batch_size, epochs=1):
+    steps = -(-sentences // batch_size) * epochs
+    return rate * steps
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_full_beginner/budget"
+def check(answer):
+    def steps(*numbers):
+        return answer(1.0, *numbers)
+
+    found = steps(1200, 16)
+    if np.isclose(found, 1200):
+        return "You count sentences. A step is taken once per *batch*."
+    if np.isclose(found, 75 * 16):
+        return "You multiply by the batch size somewhere. Larger batches mean fewer steps."
+    if not np.isclose(found, 75):
+        return f"1,200 sentences in batches of 16 are 75 steps; with a rate of 1 you return {found:g}."
+    if not np.isclose(steps(1200, 16, 3), 225):
+        return f"Three epochs are three times as many steps, 225; you return {steps(1200, 16, 3):g}."
+    if np.isclose(steps(1201, 16), 75) or np.isclose(steps(1201, 16), 1201 / 16):
+        return "The 1,201st sentence makes one more, small batch, and that is a whole step: 76."
+    if np.isclose(steps(1201, 16, 2), 151):
+        return "The small last batch comes in every epoch: round up first, then multiply by the epochs."
+    return None if np.isclose(answer(5e-5, 1201, 16, 2), 5e-5 * 152) else "The rate is missing somewhere."
+
+
+hints = [
+    "How many batches does it take to get through all sentences once?",
+    "A last batch that is not full is still a step: round up.",
+    "`math.ceil(sentences / batch_size) * epochs * rate`",
+]
+misconceptions = [
+    ("def travel_budget(rate, sentences, batch_size, epochs=1):\n    return rate * sentences * epochs", "count sentences"),
+    ("def travel_budget(rate, sentences, batch_size, epochs=1):\n    return rate * (sentences // batch_size) * epochs", "one more, small batch"),
+    ("def travel_budget(rate, sentences, batch_size, epochs=1):\n    import math\n    return rate * math.ceil(sentences * epochs / batch_size)", "in every epoch"),
+    ("def travel_budget(rate, sentences, batch_size, epochs=1):\n    import math\n    return rate * math.ceil(sentences / batch_size)", "Three epochs"),
+]  # fmt: skip
+
+# %%
+print("budget of the four runs:")
+for rate in (1e-5, 5e-5):
+    for batch_size in (16, 4):
+        print(
+            f"   rate {rate:g}, batches of {batch_size:>2}: {travel_budget(rate, sentences, batch_size):.1e}"
+        )
+
+# %% [markdown]
+# Remember these four numbers; they will explain everything.
+#
+# ## Learning rates 1e-5 and 5e-5
+#
+# From here on the Trainer runs the loop, because it also keeps what it has trained: a second visit to this notebook
+# finds it. We take away two of its habits, warm-up and the falling rate, so that the rate really is what it says.
+
+
+# %%
+def train_with(rate, batch_size, seed=lab.seed):
+    name = f"full-beginner-rate{rate:g}-batch{batch_size}-seed{seed}"
+    args = training.arguments(
+        name, learning_rate=rate, per_device_train_batch_size=batch_size, num_train_epochs=1, seed=seed,
+        lr_scheduler_type="constant", warmup_steps=0, logging_steps=1, save_strategy="no", disable_tqdm=True,
+    )  # fmt: skip
+    trainer = Trainer(model=build(seed), args=args, train_dataset=train, data_collator=collator)
+    with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough
+        run = training.train(trainer, name)
+    kept = run.folder / f"judged-{len(judges)}.npy"
+    if not kept.exists():
+        np.save(kept, training.predict(trainer.model, judges))
+    return run, np.load(kept)
+
+
+# %%
+runs, logits = {}, {}
+truth = np.array(judges["labels"])
+
+
+def turn(rate, batch_size, seed=lab.seed):
+    """One run, into the two dictionaries; prints its line."""
+    key = (rate, batch_size, seed)
+    runs[key], logits[key] = train_with(rate, batch_size, seed)
+    right = (logits[key].argmax(axis=1) == truth).mean()
+    print(
+        f"rate {rate:g}, batches of {batch_size:>2}, seed {seed}: {right:.1%} right, {runs[key].seconds:.0f} s"
+    )
+
+
+for rate in (1e-5, 5e-5):
+    turn(rate, 16)
+
+
+# %%
+def smooth(values, width=8):
+    """A running mean: single batches jump too much to be read."""
+    width = min(width, len(values))
+    return np.convolve(values, np.ones(width) / width, mode="valid")
+
+
+def curve(key):
+    """Sentences read, and the smoothed training loss."""
+    values = smooth([row["loss"] for row in runs[key].history if "loss" in row])
+    return np.linspace(sentences / len(values), sentences, len(values)), values
+
+
+# %%
+figure, axes = plt.subplots()
+for rate, colour in ((1e-5, "#E69F00"), (5e-5, "#0072B2")):
+    read, values = curve((rate, 16, lab.seed))
+    axes.plot(read, values, color=colour)
+    axes.annotate(
+        f"{rate:g}", (read[-1], values[-1]), (4, 0), textcoords="offset points", color=colour, va="center"
+    )
+axes.axhline(np.log(2), color="#777777", ls=":", lw=1.2)
+axes.annotate("tossing a coin", (read[0], np.log(2)), (0, 4), textcoords="offset points", color="#777777")
+axes.set(xlabel="sentences read", ylabel="training loss (running mean)")
+axes.margins(x=0.12, y=0.15)
+ends = {rate: curve((rate, 16, lab.seed))[1][-1] for rate in (1e-5, 5e-5)}
+title = f"After one pass, 1e-5 is at {ends[1e-5]:.2f} and 5e-5 at {ends[5e-5]:.2f}"
+axes.set_title(title)
+plots.show(
+    figure,
+    alt=f"Training loss by sentences read, for two learning rates, with a coin's loss as a dotted line. {title}.",
+)
+
+# %% [markdown]
+# The slower run is not doing anything wrong. It goes the same way, and it has not got there: its loss is still close
+# to a coin's *on the very sentences it learns from*. That is **underfitting**, and no amount of validation data can
+# cure it. It needs a larger rate, or more steps.
+#
+# The opposite is **overfitting**: the training loss goes down and down, while on new sentences it turns and climbs. To
+# tell them apart you need both losses, and the loss of somebody who knows nothing. Write the rule down.
+
+# %%
+coin_loss = float(np.log(2))  # two classes, probability one half each
+
+
+# %% tags=["exercise"] exercise="technique_full_beginner/diagnose" answer="diagnose" minutes=7 difficulty=2
+# training, best, last: three losses. training: at the end, on the sentences learnt from. best, last: on new sentences,
+# the best it ever was and what it is now. coin: the loss of somebody who knows nothing.
+# Return "underfitting" if the training loss is above 0.9 × coin (then nothing else counts),
+# "overfitting" if the last loss on new sentences is more than 1.1 × the best, else "fits".
+def diagnose(training, best, last, coin=coin_loss): ...
+
+
+# <solution>
+def diagnose(training, best, last, coin=coin_loss):
+    if training > 0.9 * coin:
+        return "underfitting"
+    return "overfitting" if last > 1.1 * best else "fits"
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_full_beginner/diagnose"
+def check(answer):
+    words = {"underfitting", "overfitting", "fits"}
+    found = answer(0.68, 0.69, 0.69)
+    if found not in words:
+        return f"Your function returned {found!r}. It should return one of {sorted(words)}."
+    if found != "underfitting":
+        return f"Training loss 0.68, a coin has 0.69: nothing has been learnt yet, and you say {found!r}."
+    if answer(0.05, 0.50, 0.90) != "overfitting":
+        return "Training loss 0.05, and on new sentences it went from 0.50 back up to 0.90. That is the picture of overfitting."
+    if answer(0.30, 0.50, 0.50) == "overfitting":
+        return "New sentences always do a little worse than those learnt from. It is overfitting when their loss has *turned and climbed*, so compare last with best, not with training."
+    if answer(0.30, 0.50, 0.53) != "fits":
+        return "From 0.50 to 0.53 is less than a tenth: a wobble, not a climb."
+    if answer(0.70, 0.50, 0.90) != "underfitting":
+        return "With a training loss like a coin's nothing was learnt by heart, so it cannot be overfitting. Ask that first."
+    if answer(1.0, 0.9, 0.9, coin=np.log(5)) != "fits":
+        return "With five classes a coin's loss is larger (ln 5). Use `coin`, not a number of two classes."
+    return None
+
+
+hints = [
+    "Two questions, one after the other. The first: is the training loss itself still bad?",
+    "`training > 0.9 * coin` comes first; only then compare last with best.",
+    'if training > 0.9 * coin: return "underfitting"; then "overfitting" if last > 1.1 * best, else "fits"',
+]
+misconceptions = [
+    (
+        'def diagnose(training, best, last, coin=np.log(2)):\n    if training > 0.9 * coin:\n        return "underfitting"\n    return "overfitting" if last > 1.1 * training else "fits"',
+        "compare last with best",
+    ),
+    (
+        'def diagnose(training, best, last, coin=np.log(2)):\n    if last > 1.1 * best:\n        return "overfitting"\n    return "underfitting" if training > 0.9 * coin else "fits"',
+        "Ask that first",
+    ),
+    (
+        'def diagnose(training, best, last, coin=np.log(2)):\n    if training > 0.9 * np.log(2):\n        return "underfitting"\n    return "overfitting" if last > 1.1 * best else "fits"',
+        "five classes",
+    ),
+    (
+        'def diagnose(training, best, last, coin=np.log(2)):\n    if training > 0.9 * coin:\n        return "underfitting"\n    return "overfitting" if last > best else "fits"',
+        "a wobble",
+    ),
+]
+
+
+# %%
+def judged_loss(key):
+    return nn.functional.cross_entropy(torch.tensor(logits[key]), torch.tensor(truth)).item()
+
+
+for rate in (1e-5, 5e-5):
+    key = (rate, 16, lab.seed)
+    verdict = diagnose(curve(key)[1][-1], judged_loss(key), judged_loss(key))
+    print(
+        f"rate {rate:g}: training loss {curve(key)[1][-1]:.2f}, on new sentences {judged_loss(key):.2f}: {verdict}"
+    )
+
+# %% [markdown]
+# (After a single pass there is only one loss on new sentences, so *best* and *last* are the same. A run that overfits
+# you will build on Day 10, where it takes many passes over few sentences.)
+#
+# ## Batches of 4 and of 16
+#
+# Now the other knob. Same sentences, once through, same two rates; four at a time instead of sixteen. A batch's
+# gradient is a mean over its sentences, so with four it is noisier. That sounds like a worse training. Is it?
+
+# %%
+for rate in (1e-5, 5e-5):
+    turn(rate, 4)
+
+# %%
+for seed in settings.pick(smoke=[1], cpu=[1, 2]):  # one run is an anecdote
+    for rate in (1e-5, 5e-5):
+        for batch_size in (16, 4):
+            turn(rate, batch_size, seed)
+
+# %%
+table = pd.DataFrame(
+    {"rate": rate, "batch": batch_size, "seed": seed, "steps": -(-sentences // batch_size),
+     "seconds": run.seconds, "right": 100 * (logits[rate, batch_size, seed].argmax(axis=1) == truth).mean(),
+     "loss": judged_loss((rate, batch_size, seed)), "budget": travel_budget(rate, sentences, batch_size)}
+    for (rate, batch_size, seed), run in runs.items()
+)  # fmt: skip
+means = table.groupby(["rate", "batch"], as_index=False).mean(numeric_only=True).sort_values("budget")
+means.drop(columns="seed").round({"seconds": 0, "right": 1, "loss": 3})
+
+# %% [markdown]
+# The table is sorted by its last column, the travel budget. Read `right` and `loss` from top to bottom, then look at the
+# picture. Its horizontal axis is not the rate, and not the batch size. It is what both of them make together.
+
+# %%
+figure, axes = plt.subplots()
+for batch_size, mark, colour in ((16, "o", "#0072B2"), (4, "^", "#D55E00")):
+    part = table[table.batch == batch_size]
+    axes.scatter(part.budget, part.right, marker=mark, color=colour, label=f"batches of {batch_size}")
+axes.plot(means.budget, means.right, color="#777777", lw=1, zorder=0)
+axes.set(xscale="log", xlabel="rate × steps (log scale)", ylabel="new sentences right (%)")
+axes.legend(loc="upper left")
+axes.margins(y=0.15)
+spread = means.right.max() - means.right.min()
+in_order = means.right.is_monotonic_increasing
+title = f"One line through both knobs: {spread:.0f} points from the smallest budget to the best"
+axes.set_title(title)
+plots.show(figure, alt=f"Accuracy against rate times steps for four settings and several seeds. {title}.")
+spread_guess.compare(spread)
+
+# %% [markdown]
+# Four times smaller batches are four times as many steps, and so four times the way. In a short training, where
+# everybody is still on the road, this matters far more than the noise in the gradients. "Small batches generalise
+# better", people say when they see such a table. Here something simpler happened: the small batches had *walked
+# further*.
+#
+# It does not go on like that. Past some point a larger budget throws the model about, and then destroys what it knew;
+# Day 6 shows where. And it holds for this optimiser, at a constant rate. But it is the first thing to compute when two
+# trainings differ in rate, batch or epochs: **had they the same way to go?**
+#
+# How sure are we? Here are the differences between neighbours in the table, sentence by sentence, over all seeds.
+
+
+# %%
+def hits(rate, batch_size):
+    """Per sentence: the share of seeds that got it right."""
+    return np.mean(
+        [logits[rate, batch_size, seed].argmax(axis=1) == truth for seed in sorted(set(table.seed))], axis=0
+    )
+
+
+order = [(float(row.rate), int(row.batch)) for row in means.itertuples()]
+intervals, names = [], []
+for (rate_a, batch_a), (rate_b, batch_b) in zip(order[1:], order[:-1], strict=True):
+    difference = hits(rate_a, batch_a) - hits(rate_b, batch_b)
+    half = 1.96 * difference.std(ddof=1) / len(difference) ** 0.5
+    intervals.append([100 * (difference.mean() + shift) for shift in (0, -half, half)])
+    names.append(f"{rate_a:g} / {batch_a} minus {rate_b:g} / {batch_b}")
+
+# %%
+clear = sum(low > 0 for _, low, _ in intervals)
+title = f"{clear} of {len(intervals)} steps up in budget are clear gains"
+figure = plots.interval_bars(
+    names, intervals, reference=0, reference_label="no difference", title=title, xlabel="difference (points), rate / batch size"
+)  # fmt: skip
+plots.show(
+    figure, alt=f"Differences in accuracy between neighbouring settings with 95 percent intervals. {title}."
+)
+
+# %% [markdown]
+# ### What the knobs cost
+#
+# Time first: the column `seconds` above. The same sentences in batches of four take longer, although nothing more is
+# read. Each step has fixed costs, and the optimiser moves all weights once per step, however few sentences it saw.
+#
+# Then memory. Four kinds of things have to be there: the **weights**, a **gradient** for each, AdamW's **two running
+# means** for each, and the **activations**, which the forward pass leaves for the way back. Which of them do the knobs
+# change?
+
+# %% tags=["exercise"] exercise="technique_full_beginner/grows" answer="grows" minutes=4 difficulty=1
+# A dictionary: for each knob the set of kinds that get larger when it is turned up. The four kinds are called
+# "weights", "gradients", "optimizer" and "activations". A knob may change none: set(). So:
+# {"learning rate": {…}, "batch size": {…}}
+grows = ...
+# <solution>
+grows = {"learning rate": set(), "batch size": {"activations"}}
+# </solution>
+
+
+# %% tags=["check"] exercise="technique_full_beginner/grows"
+def check(answer):
+    if not isinstance(answer, dict) or set(answer) != {"learning rate", "batch size"}:
+        return 'A dictionary with the two keys "learning rate" and "batch size" is wanted.'
+    rate, batch = (set(answer[knob]) for knob in ("learning rate", "batch size"))
+    if unknown := (rate | batch) - {"weights", "gradients", "optimizer", "activations"}:
+        return f"{sorted(unknown)[0]!r} is none of the four kinds."
+    if rate:
+        return "The learning rate is one number that the update is multiplied by. A larger number takes no more room."
+    if "gradients" in batch:
+        return "There is one gradient per *weight*: the mean over the batch, however many sentences went into it."
+    if batch & {"weights", "optimizer"}:
+        return "Weights, and AdamW's means of them, belong to the model. They do not know how many sentences come along."
+    if not batch:
+        return "Every sentence of the batch leaves something behind on its way forward."
+    return None
+
+
+hints = [
+    "Which of the four exist once per weight, and which once per sentence?",
+    "The learning rate is a factor in the update. Nothing is stored for it.",
+    "Only what is kept per sentence grows with the batch.",
+]
+misconceptions = [
+    (
+        'grows = {"learning rate": set(), "batch size": {"activations", "gradients"}}',
+        "one gradient per *weight*",
+    ),
+    ('grows = {"learning rate": {"optimizer"}, "batch size": {"activations"}}', "takes no more room"),
+    ('grows = {"learning rate": set(), "batch size": set()}', "leaves something behind"),
+    ('grows = {"learning rate": set(), "batch size": {"activations", "optimizer"}}', "belong to the model"),
+]
+
+
+# %%
+def account(batch_size):
+    """One real step on the longest sentences, then every tensor is counted, in bytes."""
+    model = build().to(device).train()
+    optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
+    longest = sorted(train, key=lambda row: -len(row["input_ids"]))[:batch_size]
+    batch = collator(
+        [{k: v for k, v in row.items() if k in [*tokenizer.model_input_names, "labels"]} for row in longest]
+    )
+    batch = batch.to(device)
+    training_step(model, optimizer, batch)
+    return memory.account(model, optimizer, batch)
+
+
+bills = {batch_size: account(batch_size) for batch_size in (4, 16)}
+
+# %%
+kinds = {"weights": "#0072B2", "gradients": "#D55E00", "optimizer": "#E69F00", "activations": "#777777"}
+figure, axes = plt.subplots(figsize=(7.2, 2.4))
+left = np.zeros(2)
+for kind, colour in kinds.items():
+    sizes = np.array([getattr(bill, kind) / 1e6 for bill in bills.values()])
+    axes.barh([f"batches of {size}" for size in bills], sizes, left=left, color=colour, label=kind)
+    left += sizes
+axes.set(xlabel="MB for one step, in 32 bits")
+axes.margins(x=0.02)
+axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=4)
+activation_ratio = bills[16].activations / bills[4].activations
+title = f"Four times the batch: {activation_ratio:.1f} times the activations, {bills[16].total / bills[4].total:.2f} times the sum"
+axes.set_title(title)
+plots.show(figure, alt=f"Memory of one step by kind, for batches of 4 and of 16. {title}.")
+
+# %% [markdown]
+# Three of the four kinds do not notice. On this small model and these short texts, the fourth is not even the largest.
+# On long texts it is, and then a smaller batch is the first thing to try.
+#
+# ## The same script on a GPT-2
+#
+# The classic first script of this kind trains **GPT-2** on the film reviews of IMDB: longer texts, a larger model. Our
+# loop would not change by a word. The bill would. Here is its account, from its shape alone; nothing is loaded. Move the
+# two knobs that you know now, and the length of the texts.
+
+
+# %%
+def gpt2(batch_size=16, tokens=512):
+    empty = models.build_empty("gpt2")
+    count = models.count_parameters(empty).total
+    ids = torch.zeros(batch_size, tokens, dtype=torch.long, device="meta")
+    kept = memory.account(
+        empty.transformer, batch={"input_ids": ids}
+    ).activations  # the head keeps next to nothing
+    bill = memory.predict(count, count, activations=kept)
+    title = f"GPT-2, {batch_size} × {tokens} tokens: {memory.human(bill.total)}, {kept / bill.total:.0%} of it activations"
+    figure = plots.bars(
+        list(kinds), [getattr(bill, kind) / 1e9 for kind in kinds], title=title, xlabel="GB, in 32 bits"
+    )
+    plots.show(figure, alt=f"Memory of one training step by kind. {title}.")
+
+
+widgets.explore(gpt2, batch_size=[1, 4, 16, 64], tokens=[64, 128, 256, 512, 1024])
+
+# %% [markdown]
+# Start where the script usually starts, 16 texts of 512 tokens, then go down to 4. On a card with 8 GB, which of the
+# two runs? Then ask the question that this lesson is about: if memory makes you take 4 instead of 16, *what else have
+# you changed*?
+#
+# With a GPU and the Hub, the model of this notebook is DistilBERT (set `LAB_PROFILE=gpu`), and all cells run as they
+# are. For GPT-2 itself, load `openai-community/gpt2` in `build`, and tell it which token to fill up with:
+# it has none of its own (`tokenizer.pad_token = tokenizer.eos_token`, and the same number in
+# `model.config.pad_token_id`).
+#
+# ## What you saw
+
+# %%
+best = means.right.max() / 100
+slowest = means.iloc[0]
+time_ratio = table[table.batch == 4].seconds.mean() / table[table.batch == 16].seconds.mean()
+tracking.record("spread_points", spread)
+tracking.record("best_accuracy", best)
+tracking.record("slowest_accuracy", slowest.right / 100)
+tracking.record("small_batch_seconds", time_ratio)
+tracking.record("activation_ratio", activation_ratio)
+tracking.record("sum_ratio", bills[16].total / bills[4].total)
+
+# %% [markdown]
+# A page of notes, as people keep who do this for a living: for each knob, what it did to time, memory and accuracy, and
+# under which conditions. Write between the quotes.
+
+# %%
+my_notes = {
+    "Learning rate, 1e-5 against 5e-5": "",
+    "Batch size, 4 against 16": "",
+    "What I would try first on a new task": "",
+}
+
+# %%
+written = [f"**{title}.** {text.strip()}" for title, text in my_notes.items() if text.strip()]
+if written:
+    progress.write_journal("technique_full_beginner", "\n\n".join(written))
+else:
+    print("Nothing written yet. The cell can be run again at any time.")
+
+# %% tags=["quiz"]
+quiz = [
+    {
+        "question": "AdamW, constant rate 2e-5. You halve the batch size and keep everything else. How far can a weight travel now in one epoch?",
+        "choices": [
+            ("As far as before: the rate is the same.", "The length of a step is the same, but there are twice as many steps.", False),
+            ("About twice as far.", "Right: twice as many steps of the same length.", True),
+            ("Half as far: each gradient comes from fewer sentences.", "AdamW divides the gradient by its usual size, so fewer sentences do not make the step shorter.", False),
+            ("About 1.4 times as far.", "That would be the rule if one scaled the *rate* by the root of the batch size. Nobody has touched it here.", False),
+        ],
+        "proof": """
+import torch
+def travelled(steps):
+    weight = torch.nn.Parameter(torch.zeros(1))
+    optimizer = torch.optim.AdamW([weight], lr=2e-5, weight_decay=0.0)
+    for _ in range(steps):
+        optimizer.zero_grad(); weight.grad = torch.ones(1); optimizer.step()
+    return abs(weight.item())
+assert abs(travelled(200) / travelled(100) - 2) < 0.01
+assert abs(travelled(100) - 100 * 2e-5) < 1e-5
+""",
+    },
+    {
+        "question": "Training loss 0.67 after one pass, two classes. On new sentences 0.68. What now?",
+        "choices": [
+            ("Overfitting: more dropout, or fewer epochs.", "To overfit it would first have to fit. Its training loss is that of a coin.", False),
+            ("It underfits: a larger rate, or more steps.", "Right. ln 2 is 0.69, so it has learnt next to nothing so far.", True),
+            ("More validation sentences, to be sure.", "Both numbers agree already. The trouble is in the training.", False),
+            ("Fine: the two losses are close.", "Close to each other, and both close to knowing nothing.", False),
+        ],
+        "proof": "import math\nassert 0.67 > 0.9 * math.log(2)",
+    },
+    {
+        "question": "A script for full fine-tuning runs out of memory in the forward pass. Which of these helps most?",
+        "choices": [
+            ("A smaller learning rate.", "It is one number. No tensor becomes smaller.", False),
+            ("Fewer epochs.", "They come one after the other; the memory of one step does not know how many follow.", False),
+            ("A smaller batch, and then a look at the number of steps.", "Right: activations shrink with the batch. But the training has become another one, and rate or epochs may have to follow.", True),
+            ("Another seed.", "It changes the numbers in the tensors, not the tensors.", False),
+        ],
+    },
+]  # fmt: skip
+
+# %% tags=["checklist"]
+
+# %% [markdown]
+# ## Go further
+#
+# - **Equal budgets.** Run 2e-5 with batches of 4, and 8e-5 with batches of 16. Do they meet?
+# - **Too far.** Continue the picture to the right, with 2e-4 and 1e-3 in batches of 4. Where does it turn?
+# - **The usual schedule.** `lr_scheduler_type="linear"` lets the rate fall to zero: half the budget. What is it worth?
+#
+# **Read.** Smith and others (2018), "Don't Decay the Learning Rate, Increase the Batch Size", who use the connection
+# between the knobs on purpose; and Kingma and Ba (2015), section 2.1, on how far a step of Adam can go. The
+# [hyperparameter guide](../../curriculum/guides/hyperparameters.md) has the rest of the panel.
