@@ -24,7 +24,6 @@ NEEDED = (
     "accelerate",
     "datasets",
     "mlflow",
-    "optuna",
     "bitsandbytes",
     "pypi-simple",
     "gguf",

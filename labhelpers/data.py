@@ -40,7 +40,7 @@ def load(
     """Load a data set of the course, a data set of the Hub, or a file of your own.
 
     Args:
-        name_or_path: "sentiment", "amazon", "editorials", "tweets" or "topics"; a Hub id such as "org/name"; or a
+        name_or_path: "sentiment", "amazon", "editorials", "tweets", "topics" or "spam"; a Hub id such as "org/name"; or a
             path to a `.csv`, `.tsv` or `.jsonl` file.
         text, label: the columns to read, in a file or in a Hub data set.
         neutral: for the rated sentences: keep those with |mean rating| < 0.5 as a third class "neutral". Always

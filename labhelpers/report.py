@@ -77,15 +77,30 @@ def week(week_id: str) -> Path:
     """
     entry = _week(week_id)
     path = settings.current().progress / f"{week_id}_report.md"
-    body = _body(entry)
-    last = settings.current().workspace / "reports" / f"{week_id}.md"
+    return renew(path, week_id, f"{_name(week_id)} report", _body(entry), _parts(entry))
+
+
+def renew(path: Path, name: str, title: str, body: str, parts: list[Part]) -> Path:
+    """Make a report, or only its generated part again.
+
+    Args:
+        path: the report.
+        name: of the workspace's copy of the generated part, which tells next time what the learner typed into it.
+        title, body, parts: as in `report_file.refresh`.
+
+    Returns:
+        The report.
+
+    Raises:
+        LabError: when the file cannot be read or written.
+    """
+    last = settings.current().workspace / "reports" / f"{name}.md"
     with locked():
         document, earlier = (
             checklist_file.decode(read_bytes(path)),
             read_bytes(last).decode("utf-8", "replace"),
         )
-        title = f"{_name(week_id)} report"
-        document, moved = report_file.refresh(document, title, body, _parts(entry), earlier)
+        document, moved = report_file.refresh(document, title, body, parts, earlier)
         replace(path, document.to_bytes())
         replace(last, body.encode())
     if moved:

@@ -16,7 +16,7 @@ RATED = {
     "tweets": ("tweets", "tweet"),
 }
 TOPICS = ("business", "entertainment", "politics", "sports", "tech")
-NAMES = (*RATED, "topics")
+NAMES = (*RATED, "topics", "spam")
 # Hub id, splits to join, and label names where the course prefers others
 HUB: dict[str, tuple[str, str, list[str] | None]] = {
     "sentiment": ("stanfordnlp/imdb", "train+test", ["negative", "positive"]),
@@ -38,15 +38,15 @@ def course_set(name: str, neutral: bool) -> "Dataset":
     Raises:
         LabError: when the data can be neither found nor fetched, or `neutral` is asked of the topics.
     """
-    if name == "topics" and neutral:
+    if name in PACKAGED and neutral:
         raise LabError(
-            "neutral=True asks for sentences rated near zero, and topics have no ratings. Leave it out."
+            f"neutral=True asks for sentences rated near zero, and {name} have no ratings. Leave it out."
         )
     if current().use_hub and name in HUB and not neutral:
         hub_id, splits, names = HUB[name]
         dataset = hub_set(hub_id, "text", "label", splits)
         return _with_names(dataset, names) if names else dataset
-    return packaged_topics() if name == "topics" else _rated(name, neutral)
+    return PACKAGED[name]() if name in PACKAGED else _rated(name, neutral)
 
 
 def hub_set(hub_id: str, text: str, label: str, splits: str | None = None) -> "Dataset":
@@ -160,3 +160,18 @@ def _article(file: Path) -> dict[str, str]:
         lines = content.decode("latin-1").splitlines()
     headline, *body = [line.strip() for line in lines if line.strip()]
     return {"headline": headline, "text": "\n".join(body)}
+
+
+def packaged_spam() -> "Dataset":
+    """Load the text messages as the package has them, with the rows that somebody's reader once glued together.
+
+    Returns:
+        Columns `text` and `label` (ClassLabel "ham", "spam").
+    """
+    from . import assets, table_files
+
+    named = table_files.read(assets.path("sms_spam") / "sms-spam.csv", "text", "spam", False, "utf-8")
+    return _with_names(named, ["ham", "spam"])
+
+
+PACKAGED = {"topics": packaged_topics, "spam": packaged_spam}

@@ -211,7 +211,8 @@ def _checkpoints_suffice(model: "Module") -> bool:
         return True
     from peft import get_peft_model_state_dict
 
-    saved = sum(part.numel() for part in get_peft_model_state_dict(model).values())
+    active = [get_peft_model_state_dict(model, adapter_name=name) for name in model.active_adapters]
+    saved = sum(part.numel() for parts in active for part in parts.values())
     return saved >= sum(part.numel() for part in model.parameters() if part.requires_grad)
 
 

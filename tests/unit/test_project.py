@@ -104,6 +104,9 @@ BROKEN = {
     "one method": ({"entries": without("run", method="full")}, "Two methods"),
     "one setting more for LoRA": ({"entries": without("run", setting="1e-4")}, "Equal trials"),
     "two seeds": ({"entries": without("run", setting="5e-5", seed=3)}, "Three seeds"),
+    "one seed three times": (
+        {"entries": [*without("run", setting="5e-5"), *[run("full", "5e-5", 1)] * 3]}, "Three seeds"
+    ),
     "no choice": ({"entries": without("choice")}, "Chosen on validation"),
     "chosen after the test": ({"entries": moved("choice", len(sound_log()) - 1)}, "Chosen on validation"),
     "chosen one that was not trained": ({"entries": changed("choice", setting="1e-2")}, "Chosen on validation"),
@@ -297,3 +300,19 @@ def test_log_is_readable_by_a_person():
     project.keep("spam", three_splits())
     lines = (project.folder("spam") / "splits.jsonl").read_text().splitlines()
     assert json.loads(lines[0]) == {"split": "train", "text": "one", "label": "ham"}
+
+
+def test_whoever_begins_on_sunday_gets_saturdays_work(tmp_path, capsys):
+    texts = [f"{name} number {word}" for word in "abcdefghijklmnopqrst" for name in ("love", "win")]
+    lines = ["text,label", *(f"{text},{'spam' if 'win' in text else 'ham'}" for text in texts)]
+    (tmp_path / "mine.csv").write_text("\n".join(lines))
+    project_data.starter(str(tmp_path / "mine.csv"), "mine")
+    kinds = [entry["kind"] for entry in project.entries("mine")]
+    assert kinds == ["baseline", "baseline", "plan"]
+    assert [finding.passed for finding in project_checks.check(project_report.state("mine"))[:5]] == [
+        True
+    ] * 5
+    capsys.readouterr()
+    project_data.starter(str(tmp_path / "mine.csv"), "mine")
+    assert capsys.readouterr().out == ""
+    assert len(project.entries("mine")) == 3

@@ -288,6 +288,27 @@ def test_a_lora_config_used_for_a_second_model_does_not_make_another_run():
     assert len(names) == 1
 
 
+def test_two_named_adapters_on_one_base_are_trained_in_turn_and_found_again():
+    from peft import LoraConfig, get_peft_model
+
+    def trained_in_turn():
+        recipe = LoraConfig(r=2, target_modules=["query", "value"])
+        model = get_peft_model(tiny_model(adapter=False), recipe, adapter_name="films")
+        model.add_adapter("spam", recipe)
+        found = []
+        for name in ("films", "spam"):
+            model.set_adapter(name)
+            found.append(
+                training.train(tiny_trainer(model, num_train_epochs=1, save_strategy="no"), name).reused
+            )
+        return found, model.state_dict()
+
+    first, weights_first = trained_in_turn()
+    second, weights_second = trained_in_turn()
+    assert (first, second) == ([False, False], [True, True])
+    assert_same(weights_first, weights_second)
+
+
 def test_own_loss_code_makes_another_run():
     from transformers import Trainer
 

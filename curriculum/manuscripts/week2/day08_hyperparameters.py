@@ -95,8 +95,8 @@ collator = DataCollatorWithPadding(tokenizer)
 gc.freeze()  # every Trainer collects garbage when it starts; what is imported by now never will be any
 
 # %%
-sentences = settings.pick(smoke=32, cpu=512)
-batches = settings.pick(smoke=[4, 8], cpu=[16, 32, 64])
+sentences = settings.pick(smoke=32, cpu=256)
+batches = settings.pick(smoke=[4, 8], cpu=[8, 16, 32])
 few = tokens["train"].select(range(sentences))
 
 rows = len(tokens["validation"])
@@ -963,7 +963,7 @@ print(
 
 # %% [markdown]
 # Batch size and epochs are, to a large part, one knob in two disguises: both decide how *often* the adapter
-# is moved, and the learning rate decides how *far*. "Batch 16 beats batch 64" is then no statement about
+# is moved, and the learning rate decides how *far*. "Batch 8 beats batch 32" is then no statement about
 # batches; it is the confusion of the five pairs again, inside a single run. Whoever compares batch sizes
 # fairly keeps the number of updates, or tunes the rate for each.
 #
@@ -1079,7 +1079,7 @@ def objective(trial):
 
 # %% [markdown]
 # Two details decide whether pruning is fair. Trials are compared **at the same quarter**, not at the same
-# step: at step 4 a run with batch 64 has read as many sentences as one with batch 16 at step 16. And what
+# step: at step 4 a run with batch 32 has read as many sentences as one with batch 8 at step 16. And what
 # is compared is the loss on *validation* sentences (the glimpse), never on training sentences.
 #
 # A study lives in a file. Stop the kernel after the fifth trial, run the cell again, and it goes on with
@@ -1758,7 +1758,7 @@ assert 0.5 < 1 - 0.95 ** 15 < 0.56
 #
 # - Add `corners` (times thirty) to the five pairs and fit the line with the interaction to both plans. How
 #   far do the two estimates of the interaction lie apart, and what did the formula promise?
-# - Give batch 64 four times the updates of one epoch (`epochs` 4). What is left of the effect of the batch?
+# - Give batch 32 four times the updates of one epoch (`epochs` 4). What is left of the effect of the batch?
 # - `optuna.pruners.HyperbandPruner(min_resource=1, max_resource=4, reduction_factor=2)` in a study of
 #   another name.
 #
