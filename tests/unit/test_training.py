@@ -584,3 +584,11 @@ def test_live_plot_updates_one_picture_in_a_notebook(monkeypatch):
     training.train(tiny_trainer(callbacks=[training.LivePlot()], disable_tqdm=True), "watched")
     assert len(shown) == 1 and len(updates) >= 1
     assert 'alt="Loss and memory during training' in updates[-1].data
+
+
+@pytest.mark.parametrize(("strategy", "in_order"), [("group_by_length", False), ("sequential", True)])
+def test_sorting_by_length_mixes_up_predictions_as_the_pitfalls_say(strategy, in_order):
+    """When this fails, transformers has changed: Day 9 and the guide on pitfalls warn of nothing then."""
+    rows = tiny_data(40)
+    trainer = tiny_trainer(train_sampling_strategy=strategy)
+    assert (trainer.predict(rows).label_ids.tolist() == rows["labels"][:]) is in_order
