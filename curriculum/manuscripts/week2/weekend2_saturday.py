@@ -48,9 +48,7 @@ from labhelpers import (  # fmt: skip
 #
 # What you hand in is one folder and one page. The folder holds your splits and a log of what you tried, in the order in
 # which you tried it. The page is a report: a program writes the numbers, you write what they mean.
-# [The brief](../../curriculum/guides/mini_project.md) says what is judged, and links two finished examples:
-# [spam](../../curriculum/guides/mini_project_spam.md), for a first project, and
-# [BBC topics](../../curriculum/guides/mini_project_topics.md), one step further.
+# [The brief](../../curriculum/guides/mini_project.md) says what is checked by a program and what is judged by a person.
 #
 # Here is the only line you must decide about. Everything below runs with either of the first two; leave it at spam if
 # you want company at each step.
@@ -540,20 +538,21 @@ words_guess.compare(100 * baseline)
 
 
 # %%
+UNITS = {"words": {}, "characters": {"analyzer": "char_wb", "ngram_range": (2, 4), "max_features": 20_000}}
+
+
+def learnt_from(size, unit, judge):
+    """Score, in per cent, of word counts that learnt from so many texts, each cut at 1,500 characters."""
+    few = train.select(range(size))
+    model = word_counts(**UNITS[unit]).fit([text[:1500] for text in few["text"]], few["label"][:])
+    return 100 * judge(validation["label"][:], model.predict([text[:1500] for text in validation["text"]]))
+
+
+# %%
 def learning_curve(unit="words", measure="score"):
-    options = {
-        "words": {},
-        "characters": {"analyzer": "char_wb", "ngram_range": (2, 4), "max_features": 20_000},
-    }
-    judge = {"score": score, "accuracy": accuracy_score}[measure]
     sizes = [size for size in (60, 120, 250, 500, 1000, 2000) if size < len(train)] + [len(train)]
-    values = []
-    for size in sizes:
-        part = train.select(range(size))
-        model = word_counts(**options[unit]).fit([text[:1500] for text in part["text"]], part["label"][:])
-        values.append(
-            100 * judge(validation["label"][:], model.predict([t[:1500] for t in validation["text"]]))
-        )
+    judge = {"score": score, "accuracy": accuracy_score}[measure]
+    values = [learnt_from(size, unit, judge) for size in sizes]
     title = (
         f"{unit.capitalize()}: {values[0]:.1f} % with {sizes[0]} texts, {values[-1]:.1f} % with {sizes[-1]:,}"
     )
