@@ -150,7 +150,7 @@ tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
 tokens = data.tokenize(reviews, tokenizer, max_length=64)
 collator, device = DataCollatorWithPadding(tokenizer), settings.device()
 
-sentences = settings.pick(smoke=32, cpu=1200)
+sentences = settings.pick(smoke=32, cpu=800)
 train = tokens["train"].select(range(sentences))
 judges = tokens["validation"].select(range(settings.pick(smoke=60, cpu=500)))
 print(f"{len(train):,} sentences to learn from, {len(judges)} others to judge by")
@@ -436,10 +436,9 @@ for rate in (1e-5, 5e-5):
     turn(rate, 4)
 
 # %%
-for seed in settings.pick(smoke=[1], cpu=[1, 2]):  # one run is an anecdote
-    for rate in (1e-5, 5e-5):
-        for batch_size in (16, 4):
-            turn(rate, batch_size, seed)
+for rate in (1e-5, 5e-5):  # all four with another seed: one run is an anecdote
+    for batch_size in (16, 4):
+        turn(rate, batch_size, seed=1)
 
 # %%
 table = pd.DataFrame(

@@ -1386,7 +1386,7 @@ def tagger(seed, learning_rate):
 
 
 # %%
-models.describe(tagger(lab.seed, 1e-3)[0].model)
+models.describe(tagger(lab.seed, 3e-4)[0].model)
 
 
 # %%
@@ -1407,7 +1407,7 @@ def spans_of(trainer, part):
 # on so few names luck is large.
 
 # %%
-rates = size("names", [1e-3], [1e-3], [1e-3, 2e-3])
+rates = size("names", [6e-4], [6e-4], [3e-4, 6e-4])
 trained, checked = {}, {}
 for rate in rates:
     trainer, name = tagger(lab.seed, rate)
