@@ -258,7 +258,7 @@ for rate in (1e-5, 5e-5):
         )
 
 # %% [markdown]
-# Remember these four numbers; they will explain everything.
+# Remember these four numbers; they will explain most of what follows.
 #
 # ## Learning rates 1e-5 and 5e-5
 #
@@ -471,14 +471,14 @@ plots.show(figure, alt=f"Accuracy against rate times steps for four settings and
 spread_guess.compare(spread)
 
 # %% [markdown]
-# Four times smaller batches are four times as many steps, and so four times the way. In a short training, where
-# everybody is still on the road, this matters far more than the noise in the gradients. "Small batches generalise
-# better", people say when they see such a table. Here something simpler happened: the small batches had *walked
-# further*.
+# Four times smaller batches are four times as many steps, and so four times the way. Look at the smaller rate first:
+# there everybody is still on the road, and small batches come out ahead. "Small batches generalise better", people say
+# when they see that. Here something simpler happened: the small batches had *walked further*.
 #
-# It does not go on like that. Past some point a larger budget throws the model about, and then destroys what it knew;
-# Day 6 shows where. And it holds for this optimiser, at a constant rate. But it is the first thing to compute when two
-# trainings differ in rate, batch or epochs: **had they the same way to go?**
+# At the larger rate, the large batches have arrived already. What further steps add is little, and the noise of small
+# batches shows instead: look how far apart the two seeds lie. Past some point a larger budget throws the model about, and
+# then destroys what it knew; Day 6 shows where. All this holds for this optimiser, at a constant rate. But it is the
+# first thing to compute when two trainings differ in rate, batch or epochs: **had they the same way to go?**
 #
 # How sure are we? Here are the differences between neighbours in the table, sentence by sentence, over all seeds.
 
