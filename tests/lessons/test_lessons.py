@@ -95,8 +95,9 @@ def test_solved_lesson_passes_with_results_inside_their_bands(run_lesson, lesson
     result = run_lesson(lesson, SOLVED)
     assert verifying.complaints_about(result) == []
     assert result.of_kind("record"), "a lesson records at least one result"
-    without_band = [event["name"] for event in result.of_kind("record") if event["low"] is None]
-    assert without_band == [], "the timetable says nothing about what to expect here"
+    without_band = {event["name"] for event in result.of_kind("record") if event["low"] is None}
+    # How long a training takes is the machine's business.
+    assert without_band <= {"training_seconds"}, "the timetable says nothing about what to expect here"
 
 
 @pytest.mark.parametrize("lesson", READY)
