@@ -414,6 +414,16 @@ reading = Trainer(
 )
 
 # %% [markdown]
+# Now that there is a Trainer, see the trap from the beginning with your own eyes. The labels are witnesses: each row has
+# its own start position, and `predict` hands them back beside its answers.
+
+# %%
+witnesses = reading.predict(ready["test"]).label_ids[0]
+strangers = np.mean(witnesses != np.array(ready["test"]["start_positions"]))
+print(f"{strangers:.0%} of the places in the list now hold another row's label, and so another row's answer")
+assert strangers > 0.5  # if this stops here, transformers has changed, and predict_in_order is needed no more
+
+# %% [markdown]
 # ### A3. From scores to an answer: find the bug
 #
 # The model gives each token a score for *start* and one for *end*. The obvious way to read them: take the best start and
