@@ -5,6 +5,18 @@ import os
 import pytest
 
 os.environ["MPLBACKEND"] = "agg"
+if "PYTEST_XDIST_WORKER" in os.environ:
+    # Two trainings of two threads each would wait for one another most of the time.
+    os.environ.setdefault("OMP_NUM_THREADS", "1")
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items):
+    """Under `pytest -n 2 --dist loadgroup` a lesson's tests share one run of it, and everything else keeps its order."""
+    for item in items:
+        drawn = getattr(item, "callspec", None)
+        lesson = drawn.params.get("lesson") if drawn and item.path.name == "test_lessons.py" else None
+        item.add_marker(pytest.mark.xdist_group(lesson or "everything else"))
 
 
 @pytest.fixture(autouse=True)
