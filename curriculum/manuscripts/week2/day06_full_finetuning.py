@@ -1126,7 +1126,11 @@ for what, (mark, colour) in marks.items():
     axes.plot(100 * part.tuning, 100 * part.found, mark, color=colour, lw=1.2)
     for one in part.itertuples():
         label, spot = f"{one.rate:g}" if what in rates else what, (100 * one.tuning, 100 * one.found)
-        axes.annotate(label, spot, (7, 6), textcoords="offset points", color=colour, fontsize=9, bbox=paper)
+        # Two methods may meet in one spot, so each writes on a side of its own.
+        aside, side = {"full": ((7, 8), "left"), "lora": ((7, -15), "left")}.get(what, ((-8, 6), "right"))
+        axes.annotate(
+            label, spot, aside, textcoords="offset points", color=colour, ha=side, fontsize=9, bbox=paper
+        )
 axes.axhline(100 * found_before, color="#777777", ls=":", lw=1.2)
 axes.set(xlabel="new skill: film sentences right (%)", ylabel="old skill: headlines found (%)")
 axes.margins(x=0.12, y=0.12)
