@@ -247,6 +247,27 @@ def test_prediction_agrees_with_what_the_process_really_takes():
     assert 0.9 * predicted < peak < 1.3 * predicted
 
 
+MEASURED = """
+import torch
+from torch import nn
+from labhelpers import memory
+
+model = nn.Sequential(nn.Linear(512, 512), nn.Tanh(), nn.Softmax(dim=-1))  # both keep their own output
+kept = memory.account(model, batch=torch.ones(20_000, 512)).activations
+before = memory.current_rss()
+for _ in range(4):
+    memory.account(model, batch=torch.ones(20_000, 512))
+print(kept, memory.current_rss() - before)
+"""
+
+
+def test_measuring_activations_gives_their_memory_back():
+    result = subprocess.run([sys.executable, "-c", MEASURED], capture_output=True, text=True, check=True)
+    kept, growth = map(int, result.stdout.split())
+    assert kept > 80_000_000
+    assert growth < kept / 2
+
+
 def test_peak_counts_memory_that_was_given_back():
     before = memory.current_rss()
     block = bytearray(b"x" * 300_000_000)
