@@ -46,9 +46,9 @@ from labhelpers import guides, memory, own_files, training
 # On Day 5 somebody else had broken the runs, and you read their charts. Today the hammer is in your hand. You
 # will break twelve runs, each in a way in which people break them every week, and mend every one.
 #
-# Why practise that? A broken program usually stops and says so. A broken *training run* mostly goes on:
-# gradients flow, a loss falls, a file is saved, and the number at the end is simply worse than it could have
-# been. Or better, which is no comfort either.
+# Why practise that? A broken program usually stops and says so. A broken *training run* mostly goes on: a loss
+# falls, a file is saved, and the number at the end is simply worse than it could have been. Or better, which is no
+# comfort either.
 #
 # So before you begin: of twelve runs that are really broken, how many will stop with an error message?
 
@@ -60,8 +60,8 @@ guess = widgets.predict(
 # %% [markdown]
 # ## A troubleshooting flow
 #
-# When a number is odd, the temptation is to change the learning rate and hope. Look first. Six looks find
-# nearly everything, and they are sorted by price:
+# When a number is odd, the temptation is to change the learning rate and hope. Look first. Six looks, sorted by
+# price:
 #
 # | look | what you do | what it costs |
 # |---|---|---|
@@ -72,9 +72,11 @@ guess = widgets.predict(
 # | **start** | compare the first loss with $\ln K$ | one step |
 # | **curves** | training and validation loss, side by side | a run |
 #
+# ($\ln K$ is the loss of a model that gives each of $K$ classes the same chance, as a fresh head nearly does.)
+#
 # The guide to [troubleshooting](../../curriculum/guides/troubleshooting.md) takes over when there is a
 # message, and the one on [pitfalls](../../curriculum/guides/pitfalls.md) when there is none. Walk through the
-# list of the second now; its seven headings:
+# list of the second now:
 
 # %%
 pitfalls = (guides.folder() / "pitfalls.md").read_text(encoding="utf-8")
@@ -213,13 +215,10 @@ plots.show(figure, alt=f"Training and validation loss of two broken runs over {e
 # %% [markdown]
 # Two illnesses that have nothing in common. The run with **many epochs** has learnt its few sentences by heart:
 # its training loss goes to zero, and on new sentences the loss turns round and climbs. That is overfitting. The
-# run with **the huge rate** never fits *anything*, not even the sentences it sees in every epoch. Its loss
-# is as bad on them as on any other. To overfit you must first fit.
+# run with **the huge rate** never fits *anything*, not even the sentences it sees in every epoch. To overfit you
+# must first fit.
 #
-# (The mistake is an easy one to make: both pictures show a bad validation loss. That is why the look is
-# called *curves*, with an s.)
-#
-# As alarms, in two lines. We compare with a coin's loss, and with the best epoch:
+# (Both show a bad validation loss. That is why the look is called *curves*, with an s.) As alarms, in two lines:
 
 
 # %%
@@ -297,6 +296,8 @@ stopping = {
 def check(answer):
     if not isinstance(answer, dict):
         return f"This is a {type(answer).__name__}. Write a dictionary, as in the cell above: it is unpacked into the arguments."
+    if {"num_train_epochs", "learning_rate"} & set(answer):
+        return "Epochs and learning rate are given beside your dictionary in the cell below; leave them out."
     args, message = attempt(
         lambda: training.arguments("judge", **({"eval_strategy": "epoch"} | each_epoch | answer))
     )
@@ -357,11 +358,9 @@ print(f"{'after all epochs':<22}{per_epoch(too_long, 'eval_loss')[-1]:>21.3f}{pe
 
 # %% [markdown]
 # Compare the two columns before you praise the medicine. Early stopping repairs the *loss*, which means: how
-# sure the model is when it is wrong. What it does to the accuracy, on this many sentences, is hardly more than
-# weather. And it saves the epochs that were not worth their electricity.
+# sure the model is when it is wrong. On so few sentences the accuracy says little about it.
 #
-# One honest footnote: these sentences have now chosen the epoch. Their loss at that epoch is a little too kind,
-# and a test set would say so.
+# One honest footnote: these sentences have now chosen the epoch, so their loss at that epoch is a little too kind.
 
 # %%
 case(
@@ -469,14 +468,14 @@ whole_fits = child(allowed, size)
 # There it is, and this notebook is still alive. The message names the straw, not the load: the piece that did
 # not fit any more may be small. What filled the memory before it?
 #
-# Day 6 counted: weights, gradients, optimiser state, and the **activations** that the forward pass leaves lying
-# for the way back. Only those depend on the batch. Move the number of sentences that go through at once. Which
-# is the largest that leaves room for the gradients as well?
+# Day 6 counted: weights, gradients, optimiser state, and the **activations** that the forward pass leaves for the
+# way back. Only those depend on the batch. How many sentences at once leave room for the gradients as well?
 
 # %%
 whole = AutoModelForSequenceClassification.from_pretrained(models.source("encoder"), num_labels=2)
 sizes = [2**power for power in range(int(math.log2(size)) + 1)]
-kept_bytes = [memory.account(whole, batch={k: v[:n] for k, v in batch.items()}).activations for n in sizes]
+one, two = (memory.account(whole, batch={k: v[:n] for k, v in batch.items()}).activations for n in (1, 2))
+kept_bytes = [one + (n - 1) * (two - one) for n in sizes]  # each further sentence adds the same
 gradient_bytes = sum(weight.nbytes for weight in whole.parameters())
 
 
@@ -526,10 +525,10 @@ def check(answer):
         def __init__(self):
             super().__init__()
             torch.manual_seed(0)
-            self.layer, self.forwards, self.order = torch.nn.Linear(3, 2), 0, []
+            self.layer, self.forwards, self.order, self.largest = torch.nn.Linear(3, 2), 0, [], 0
 
         def forward(self, x, labels):
-            self.forwards += 1
+            self.forwards, self.largest = self.forwards + 1, max(self.largest, len(x))
             loss = torch.nn.functional.cross_entropy(self.layer(x), labels)
             loss.register_hook(lambda _: self.order.append(self.forwards))
             return types.SimpleNamespace(loss=loss)
@@ -563,6 +562,8 @@ def check(answer):
         return "Only the last part's gradient is left. Something inside the loop wipes out what the parts before have added."
     if not same(wanted):
         return "The gradient is not the large batch's. With equal parts, the mean over all examples is the mean of the parts' means."
+    if toy.largest > 2:
+        return "The gradient is right, but you put the parts together again: the model saw the whole batch at once, and so did the memory."
     if toy.order[0] > 1:
         return f"The gradient is right, but {toy.forwards} forward passes came before the first backward pass: all their activations lay in memory at once, as many as the large batch's. Go backward part by part."
     stale = Toy()
@@ -680,8 +681,9 @@ widgets.explore(lambda diagnosis: print(textwrap.fill(replies[diagnosis], 100)),
 # whether `forward` accepts keyword arguments of any name. This classifier's does, *and ignores this one*. So
 # the Trainer thinks that the model divides, and the model thinks that the Trainer does.
 #
-# The makers know of it (issue 47688 of transformers, opened in July 2026). Why did hardly anybody scream before? AdamW divides each gradient by its own size, so the steps come out nearly the same. What does change is
-# everything that looks at the length: clipping at `max_grad_norm`, your charts, and SGD altogether.
+# The makers know of it (issue 47688 of transformers). Why did hardly anybody scream before? AdamW divides each
+# gradient by its own size, so the steps come out nearly the same. What does change is everything that looks at the
+# length: clipping at `max_grad_norm`, your charts, and SGD altogether.
 #
 # You can mend it from outside: `Trainer(compute_loss_func=…)` takes a function that is given the number. With
 # it the loss is right for any parts, also for a last one that is smaller than the others.
@@ -877,8 +879,7 @@ print(f"reported {reported:.2%}, honest {honest:.2%}: {natural_gain:+.2f} points
 # Next to nothing, and you should say so when you find it. Where the task is easy, copies have little to give.
 #
 # Here is how it becomes serious. A team has too few sentences, so they *augment*: each sentence four times, in
-# light disguise. They look for exact copies and find none. Then they split. (Bob did this on Day 2 by
-# balancing classes; augmentation is the more tempting way.)
+# light disguise. They look for exact copies and find none. Then they split.
 
 # %%
 unique = reviews["train"].select(range(settings.pick(smoke=32, cpu=120)))
@@ -922,14 +923,13 @@ figure = plots.lines(range(1, leaky_epochs + 1), judged, title=title, xlabel="ep
 plots.show(figure, alt=f"Loss per epoch: training and the leaky validation part fall together. {title}.")
 
 # %% [markdown]
-# Admire the score, and then look at *their* line. It follows the training loss down, epoch by epoch, to zero, while
-# the loss on really new sentences climbs. **The leak has switched off the alarm**: early stopping watches their
-# line, and on it nothing ever turns. A leak does not only flatter the result. It blinds the tool with which you
-# would choose epochs, rank and learning rate, and it always votes for the model that memorises most.
+# Admire the score, and then look at *their* line. It follows the training loss down, epoch by epoch, while the loss
+# on really new sentences climbs. **The leak has switched off the alarm**: early stopping watches their line, and on
+# it nothing ever turns. A leak does not only flatter the result, it blinds the tool with which you would choose
+# epochs, rank and learning rate.
 #
 # The cure is to let the *text* decide on which side it goes, not its row. Turn the fingerprint into a number,
-# and cut on the number. Copies share a fingerprint, so they always share a side, also tomorrow, when more data
-# arrive, and also on your colleague's machine.
+# and cut on the number. Copies share a fingerprint, so they share a side, also tomorrow, when more data arrive.
 
 
 # %% tags=["exercise"] exercise="day10/side-of" answer="side_of" minutes=9 difficulty=2
@@ -951,8 +951,9 @@ def side_of(text):
 def check(answer):
     texts = [f"sentence number {number} about a film" for number in range(2000)]
     sides = [answer(text) for text in texts]
-    if not set(sides) <= {"train", "validation"}:
-        return f'Your function returned {sides[0]!r}. It should return "train" or "validation".'
+    odd = next((side for side in sides if side not in ("train", "validation")), None)
+    if odd is not None or None in sides:
+        return f'Your function returned {odd!r}. It should return "train" or "validation".'
     if sides != [answer(text) for text in texts]:
         return "Asked twice about the same text, it gave two answers. Chance may not decide: a copy would end up on the other side."
     if any(answer(text) != answer(text.upper()) for text in texts):
@@ -1025,8 +1026,8 @@ case("copies on both sides", "twins", data.leaks(theirs), data.leaks(ours))
 
 # %% [markdown]
 # The score by hash is judged on few different texts, so it wobbles (how much? Day 3's standard error tells you);
-# but it no longer lies in one direction, and its loss is free to turn upwards again. Do not compare the two runs'
-# accuracy on new sentences: they were trained on different sentences, and not on equally many.
+# but nothing pushes it upwards any more, and its loss is free to turn. Do not compare the two runs' accuracy on new
+# sentences: they were trained on different sentences, and not on equally many.
 #
 # Augment as much as you like, *after* the split, and only the training part.
 
@@ -1282,7 +1283,7 @@ misconceptions = [
 #
 # The recipe has no `task_type`. So PEFT does not know that the fresh head must be trained, freezes it with
 # everything else, and does not save it either. The adapter then learns to turn the sentences so that *this one
-# random head* reads them well, which works surprisingly often. Load the file beside another random head, and
+# random head* reads them well. Load the file beside another random head, and
 # the answer depends on how that one happens to point.
 
 # %%
@@ -1317,8 +1318,8 @@ case("frozen head", "what trains", head_is_frozen(patient_a), head_is_frozen(hea
 # ### B: a name that matches nothing, and one that matches too much
 #
 # `v_proj` belongs to another family of models. If *no* name fits, PEFT stops with an error. If one of two fits, it
-# is content, and says nothing. Half of the recipe is missing, and on a task like this one you would never see it
-# in the accuracy. (One seed each: whether half costs anything is a question for Day 8's methods.)
+# is content, and says nothing. Half of the recipe is missing, and one accuracy cannot tell you. (Whether half costs
+# anything is a question for Day 8's methods.)
 
 
 # %%
@@ -1392,8 +1393,8 @@ shares = {name: (counted & where).sum().item() / counted.sum().item() for name, 
 print(", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
 
 # %% [markdown]
-# The model learns first what is most frequent: after the end comes padding. The loss falls, magnificently. Places
-# with the label -100 are left out of the loss, so write that.
+# Padding after padding is easily learnt, so the loss falls, magnificently. Places with the label -100 are left out
+# of the loss, so write that.
 #
 # Mind one trap. This tokenizer pads with the *same* token that ends a text, as many do. The ending after the
 # headline must count, or the model never learns to stop.
@@ -1433,10 +1434,12 @@ def check(answer):
         return None
     if 0 in first + second and -100 not in first:
         return "You put 0 where nothing should count. 0 is the id of a word; the loss leaves out -100 only."
-    if first[-1] == -100:
-        return "The end-of-text token after the headline does not count any more, because it looks like padding. This model would never learn to stop; go by attention_mask."
     if first == [-100, -100, 8, 9, 2, -100] or first == [8, 9, 2, -100, -100, -100]:
         return "You shifted the labels. The model does that itself: label and id stand at the same place."
+    if first == [5, 6, 7, -100, -100, -100]:
+        return "Upside down: you masked the headline and kept the prompt."
+    if first[-1] == -100:
+        return "The end-of-text token after the headline does not count any more, because it looks like padding. This model would never learn to stop; go by attention_mask."
     if second[4:] != [-100, -100]:
         return "Padding still counts: the model would be praised for predicting the filling."
     if first[:3] != [-100] * 3 or second[:2] != [-100] * 2:
@@ -1515,8 +1518,8 @@ case("labels without a mask", "batch", counts_padding(their_labels), counts_padd
 # ### E: a number that is a text
 #
 # YAML 1.1, which PyYAML reads, wants a dot in a number with an exponent. `TrainingArguments` takes the text without
-# a word. It fails when the optimiser is built: here at once, in a real project after the data have been
-# prepared and the model has been loaded. That was the lucky case. Here is the unlucky one, with no error at all:
+# a word. It fails when the optimiser is built, in a real project long after the start. That was the lucky case.
+# Here is the unlucky one, with no error at all:
 
 # %%
 rates = yaml.safe_load("[2e-4, 1e-3, 5e-5]")
@@ -1554,8 +1557,7 @@ plots.show(figure, alt="Broken runs found by each look: " + ", ".join(f"{k} {v}"
 guess.compare(errors)
 
 # %% [markdown]
-# Three in four said nothing at all. All but those that need *curves* can be found before an epoch is over. That is
-# the case for looking first.
+# The others said nothing at all. All but those that need *curves* can be found before an epoch is over.
 #
 # Now make the flow yours. Change words, add the question *you* always forget, strike what you never need. It is
 # written as a page into your progress folder, where it stays after the course.
@@ -1752,5 +1754,5 @@ assert error < 0.03 and (0.5 - 0.31) / error > 6
 #   memory can no batch size save? Day 17 goes on from there.
 #
 # **Read.** The guides to [pitfalls](../../curriculum/guides/pitfalls.md) and
-# [troubleshooting](../../curriculum/guides/troubleshooting.md), now that you have met most of what they describe. And the
-# issue about inflated losses: how the makers of a library talk about a bug in it is worth reading, too.
+# [troubleshooting](../../curriculum/guides/troubleshooting.md), now that you have met most of what they describe, and the
+# issue about inflated losses: how the makers of a library talk about a bug in it.
