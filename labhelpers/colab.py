@@ -27,6 +27,7 @@ NEEDED = (
     "bitsandbytes",
     "pypi-simple",
     "gguf",
+    "optuna",
     "icalendar",
     "trl",
     "rouge-score",

@@ -58,7 +58,10 @@ def refresh(page: str, rows: list[dict[str, Any]]) -> str:
         page = re.sub(
             f"({call}).*?(\n\n```)", lambda found, table=table: found[1] + table + found[2], page, flags=re.S
         )
-    return re.sub(r"!\[.*?\](?=\(figures/comparison\.png\))", lambda _: f"![{alt(rows)}]", page)
+    for name, described in (("comparison", alt(rows)), ("comparison_memory", memory_alt(rows))):
+        picture = rf"!\[.*?\](?=\(figures/{name}\.png\))"
+        page = re.sub(picture, lambda _, described=described: f"![{described}]", page)
+    return page
 
 
 def published() -> dict[str, Any]:
@@ -76,7 +79,7 @@ def write(folder: Path) -> Path:
     """Write the page of this workspace's own comparison, with its figure beside it.
 
     Args:
-        folder: gets `techniques.md` and `techniques.png`.
+        folder: gets `techniques.md`, `techniques.png` and `techniques_memory.png`.
 
     Returns:
         The page.
@@ -87,11 +90,13 @@ def write(folder: Path) -> Path:
     rows = comparison.table().to_dict("records")
     folder.mkdir(parents=True, exist_ok=True)
     figure(rows).savefig(folder / "techniques.png", bbox_inches="tight")
+    memory_figure(rows).savefig(folder / "techniques_memory.png", bbox_inches="tight")
     page = folder / "techniques.md"
     settings.write_atomically(
         page,
         f"# The techniques on one task\n\n{conditions(rows)}\n\n```text\n{quality(rows)}\n```\n\n"
-        f"![{alt(rows)}](techniques.png)\n\n```text\n{costs(rows)}\n```\n\n{sources(rows)}\n",
+        f"![{alt(rows)}](techniques.png)\n\n```text\n{costs(rows)}\n```\n\n"
+        f"![{memory_alt(rows)}](techniques_memory.png)\n\n{sources(rows)}\n",
     )
     return page
 
@@ -174,6 +179,34 @@ def alt(rows: list[dict[str, Any]]) -> str:
     """Describe the figure for who cannot see it."""
     parts = [f"{row['technique']} {_difference(row)} ({verdict(row)})" for row in rows if verdict(row)]
     return f"Accuracy minus LoRA's, in points with 95 % intervals: {'; '.join(parts)}."
+
+
+def memory_figure(rows: list[dict[str, Any]]) -> Any:
+    """Draw the bytes of a training step of each technique, stacked by kind.
+
+    Returns:
+        Matplotlib figure.
+    """
+    import matplotlib.pyplot as plt
+
+    plots.use_style()
+    figure, axes = plt.subplots(figsize=(7.2, 3.9))
+    ends = [0.0] * len(rows)
+    for part in comparison.PARTS:
+        sizes = [row[f"{part}_bytes"] / 1e6 for row in rows]
+        axes.barh([row["technique"] for row in rows], sizes, left=ends, label=part)
+        ends = [end + size for end, size in zip(ends, sizes, strict=True)]
+    axes.invert_yaxis()
+    axes.legend(ncols=len(comparison.PARTS), loc="lower center", bbox_to_anchor=(0.5, -0.35))
+    axes.set(title="What a training step keeps in memory", xlabel="memory (MB), 16 longest sentences")
+    return figure
+
+
+def memory_alt(rows: list[dict[str, Any]]) -> str:
+    """Describe the figure of the memory for who cannot see it."""
+    totals = {row["technique"]: sum(row[f"{part}_bytes"] for part in comparison.PARTS) for row in rows}
+    listed = "; ".join(f"{name} {memory.human(total)}" for name, total in totals.items())
+    return f"Memory of a training step, stacked by kind. In all: {listed}."
 
 
 def _difference(row: dict[str, Any]) -> str:

@@ -162,6 +162,24 @@ def latest(name: str, kind: str) -> dict[str, Any] | None:
     return next(reversed(entries(name, kind)), None)
 
 
+def summary(name: str) -> dict[str, Any]:
+    """Put a finished project into a few numbers, as curriculum/recorded_projects.yaml keeps the worked examples.
+
+    Args:
+        name: of the project.
+
+    Returns:
+        "counts" (split → label → texts), "plan", "baselines", "runs", "choice" and "test".
+    """
+    about = {kind: [_named(entry) for entry in entries(name, kind)] for kind in SAME}
+    return {
+        "counts": {part: dict(counter) for part, counter in counts(name).items()},
+        "baselines": {entry.pop("name"): entry for entry in about["baseline"]},
+        "runs": list({tuple(_about(run)): _named(run) for run in entries(name, "run")}.values()),
+        **{kind: about[kind][-1] if about[kind] else None for kind in ("plan", "choice", "test")},
+    }
+
+
 def same(text: str) -> str:
     """Reduce a text to what makes it that text: case, spaces, punctuation and the digits of numbers do not count.
 
@@ -219,6 +237,10 @@ def _about(entry: dict[str, Any]) -> Any:
 
 def _lasting(entry: dict[str, Any]) -> dict[str, Any]:
     return {key: value for key, value in entry.items() if key not in PASSING}
+
+
+def _named(entry: dict[str, Any]) -> dict[str, Any]:
+    return {key: value for key, value in entry.items() if key not in ("kind", "data", "time")}
 
 
 def _plain(value: Any) -> Any:

@@ -19,9 +19,12 @@ def numbered(prefix, last, digits):
 
 
 def expected_ids():
-    """The ids asked for so far: the plan, week 1, the guides, the claims and the resources."""
+    """The ids asked for so far: the plan, weeks 1 and 2, the techniques, the guides, the claims and the resources."""
     days = {"D01": "H R A M", "D02": "H P A N", "D03": "H L N", "D04": "H M", "D05": "H Q1 Q2 Q3 Q4 A"}
+    days |= {"D06": "H", "D07": "H P", "D08": "H L", "D09": "H L A", "D10": "H L M A", "W2": "H M"}
+    days |= {f"TX-{technique}": "B I E" for technique in ("FULL", "LORA", "QLORA", "PT", "AD")}
     tasks = {"D01": 9, "D02": 9, "D03": 7, "D04": 15, "D05": 4, "W1SAT": 4, "W1SUN": 4}
+    tasks |= {"D06": 9, "D07": 9, "D08": 6, "D09": 5, "D10": 8, "W2SAT": 3, "W2SUN": 4}
     ids = [f"{day}-{part}" for day, parts in days.items() for part in parts.split()]
     ids += [f"{day}-T{number}" for day, count in tasks.items() for number in range(1, count + 1)]
     ids += [f"DAY-P0{number}" for number in range(1, 5)] + ["W1-H", "W1SAT-H", "W1SUN-H"]

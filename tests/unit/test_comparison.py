@@ -85,16 +85,43 @@ def test_every_layer_of_either_encoder_gets_a_bottleneck(monkeypatch, name):
     assert len(trained) == 4  # weight and bias in each of two layers
 
 
+def test_the_memory_of_a_step_is_stacked_to_its_sum():
+    bytes_of = {f"{part}_bytes": 1e6 * size for size, part in enumerate(comparison.PARTS, start=1)}
+    rows = [row(0, 0, 0, technique=name, **bytes_of) for name in ("LoRA", "Prompt tuning")]
+    drawn = comparison_page.memory_figure(rows).axes[0].patches
+    assert max(bar.get_x() + bar.get_width() for bar in drawn) == pytest.approx(10)
+    assert "LoRA 10.0 MB" in comparison_page.memory_alt(rows)
+
+
 def test_publishing_renews_the_guides_figures_and_none_of_its_words():
     page = (
         'Before.\n\n```python\n>>> print(comparison_page.quality(found["rows"]))\nold\n\nstill old\n\n```\n\n'
-        '![old words](figures/comparison.png)\n\n```python\n>>> print(comparison_page.costs(found["rows"]))\nold\n\n```\nAfter.'
+        '![old words](figures/comparison.png)\n\n```python\n>>> print(comparison_page.costs(found["rows"]))\nold\n\n```\n![old](figures/comparison_memory.png)\nAfter.'
     )
     costs = {"trainable": 770, "checkpoint_bytes": 3080, "seconds": 12, "latency_ms": 4.2}
     costs |= {f"{part}_bytes": 1000 for part in comparison.PARTS}
     rows = [row(0, 0, 0, technique=name, **costs) for name in ("LoRA", "Prompt tuning")]
     renewed = comparison_page.refresh(page, rows)
     assert "old" not in renewed and renewed.startswith("Before.") and renewed.endswith("After.")
-    for table in (comparison_page.quality(rows), comparison_page.costs(rows), comparison_page.alt(rows)):
-        assert table in renewed
+    for made in (
+        comparison_page.quality,
+        comparison_page.costs,
+        comparison_page.alt,
+        comparison_page.memory_alt,
+    ):
+        assert made(rows) in renewed
     assert comparison_page.refresh(renewed, rows) == renewed
+
+
+def test_the_techniques_take_turns_on_the_clock(monkeypatch):
+    import mlflow
+
+    asked = []
+    monkeypatch.setattr(comparison.training, "predict", lambda model, rows: asked.append(model))
+    for key in ("lora", "head"):
+        with tracking.start_run(comparison.EXPERIMENT, key):
+            mlflow.log_param("technique", key)
+    split = type("Split", (), {"select": lambda self, at: at, "__len__": lambda self: 5})()
+    comparison.clock({"lora": "A", "head": "B"}, split, repeats=3)
+    assert asked == ["A", "B"] * 4
+    assert (comparison._finished()["metrics.latency_ms"] >= 0).all()

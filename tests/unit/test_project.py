@@ -179,6 +179,18 @@ def test_running_a_notebook_twice_writes_nothing_twice():
     assert project.latest("spam", "run")["score"] == 0.2
 
 
+def test_a_summary_holds_the_last_of_each_thing():
+    project.keep("spam", three_splits())
+    for score in (0.1, 0.2):
+        project.note("spam", "baseline", name="tf-idf", score=score)
+        project.note("spam", "run", method="lora", setting="1e-3", seed=1, score=score)
+    found = project.summary("spam")
+    assert found["counts"]["train"] == {"ham": 1, "spam": 1}
+    assert found["baselines"] == {"tf-idf": {"score": 0.2}}
+    assert found["runs"] == [{"method": "lora", "setting": "1e-3", "seed": 1, "score": 0.2}]
+    assert found["choice"] is None and found["test"] is None
+
+
 def test_going_back_to_an_old_plan_is_a_change_too():
     project.keep("spam", three_splits())
     for margin in (0.02, 0.01, 0.02):

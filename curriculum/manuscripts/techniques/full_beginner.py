@@ -81,7 +81,7 @@ def training_step(model, optimizer, batch):
 
 # %% tags=["check"] exercise="technique_full_beginner/step"
 def check(answer):
-    import types
+    from transformers.modeling_outputs import SequenceClassifierOutput
 
     class Line(nn.Module):
         def __init__(self):
@@ -89,7 +89,7 @@ def check(answer):
             self.weight = nn.Parameter(torch.tensor(0.0))
 
         def forward(self, x, y):
-            return types.SimpleNamespace(loss=((self.weight * x - y) ** 2).mean())
+            return SequenceClassifierOutput(loss=((self.weight * x - y) ** 2).mean())
 
     def steps(run, count):
         model = Line()
@@ -100,6 +100,8 @@ def check(answer):
     losses, weight = steps(answer, 2)
     if losses[0] is None:
         return "Your function returns nothing. The loss is what a training curve is drawn from."
+    if isinstance(losses[0], torch.Tensor) and not losses[0].requires_grad:
+        return "Detached, but still a tensor. `.item()` makes a plain number of it."
     if isinstance(losses[0], torch.Tensor):
         return "You return a tensor, and the whole computation hangs on to it: kept in a list, such losses fill the memory. `.item()` makes a number of it."
     if weight == 0:
@@ -224,8 +226,8 @@ def check(answer):
     found = steps(1200, 16)
     if np.isclose(found, 1200):
         return "You count sentences. A step is taken once per *batch*."
-    if np.isclose(found, 75 * 16):
-        return "You multiply by the batch size somewhere. Larger batches mean fewer steps."
+    if np.isclose(found, 1200 * 16):
+        return "You multiply by the batch size. Larger batches mean fewer steps."
     if not np.isclose(found, 75):
         return f"1,200 sentences in batches of 16 are 75 steps; with a rate of 1 you return {found:g}."
     if not np.isclose(steps(1200, 16, 3), 225):
@@ -258,7 +260,7 @@ for rate in (1e-5, 5e-5):
         )
 
 # %% [markdown]
-# Remember these four numbers; they will explain most of what follows.
+# Remember these four numbers; they will explain a good part of what follows.
 #
 # ## Learning rates 1e-5 and 5e-5
 #
@@ -378,6 +380,8 @@ def check(answer):
         return "New sentences always do a little worse than those learnt from. It is overfitting when their loss has *turned and climbed*, so compare last with best, not with training."
     if answer(0.30, 0.50, 0.53) != "fits":
         return "From 0.50 to 0.53 is less than a tenth: a wobble, not a climb."
+    if answer(0.30, 2.00, 2.15) != "fits":
+        return "From 2.00 to 2.15 is less than a tenth *of it*: the limit is 1.1 × best, not best + 0.1."
     if answer(0.70, 0.50, 0.90) != "underfitting":
         return "With a training loss like a coin's nothing was learnt by heart, so it cannot be overfitting. Ask that first."
     if answer(1.0, 0.9, 0.9, coin=np.log(5)) != "fits":
@@ -464,7 +468,6 @@ axes.set(xscale="log", xlabel="rate × steps (log scale)", ylabel="new sentences
 axes.legend(loc="upper left")
 axes.margins(y=0.15)
 spread = means.right.max() - means.right.min()
-in_order = means.right.is_monotonic_increasing
 title = f"One line through both knobs: {spread:.0f} points from the smallest budget to the best"
 axes.set_title(title)
 plots.show(figure, alt=f"Accuracy against rate times steps for four settings and several seeds. {title}.")
@@ -476,9 +479,12 @@ spread_guess.compare(spread)
 # when they see that. Here something simpler happened: the small batches had *walked further*.
 #
 # At the larger rate, the large batches have arrived already. What further steps add is little, and the noise of small
-# batches shows instead: look how far apart the two seeds lie. Past some point a larger budget throws the model about, and
-# then destroys what it knew; Day 6 shows where. All this holds for this optimiser, at a constant rate. But it is the
-# first thing to compute when two trainings differ in rate, batch or epochs: **had they the same way to go?**
+# batches shows instead: at this rate their seeds lie further apart. Past some point a larger budget throws the model
+# about, and then destroys what it knew; Day 6 shows where.
+#
+# And the two settings in the middle? Nearly the same budget, and yet the larger batches are well ahead. The budget is a
+# ceiling: the noisier the gradients, the more steps cancel. Still, it is the first thing to compute when two trainings
+# differ in rate, batch or epochs: **had they the same way to go?**
 #
 # How sure are we? Here are the differences between neighbours in the table, sentence by sentence, over all seeds.
 
@@ -533,7 +539,10 @@ grows = {"learning rate": set(), "batch size": {"activations"}}
 def check(answer):
     if not isinstance(answer, dict) or set(answer) != {"learning rate", "batch size"}:
         return 'A dictionary with the two keys "learning rate" and "batch size" is wanted.'
-    rate, batch = (set(answer[knob]) for knob in ("learning rate", "batch size"))
+    rate, batch = (
+        {kinds} if isinstance(kinds, str) else set(kinds or ())
+        for kinds in (answer["learning rate"], answer["batch size"])
+    )
     if unknown := (rate | batch) - {"weights", "gradients", "optimizer", "activations"}:
         return f"{sorted(unknown)[0]!r} is none of the four kinds."
     if rate:

@@ -19,24 +19,13 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset, DatasetDict
-from peft import LoraConfig, PeftModel, PromptTuningConfig, get_peft_model
+from peft import LoraConfig, PromptTuningConfig, get_peft_model
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding, Trainer, set_seed
 from transformers.modeling_outputs import SequenceClassifierOutput
 
-from labhelpers import (
-    data,
-    exercise,
-    metrics,
-    models,
-    planner,
-    plots,
-    progress,
-    quiz,
-    tracking,
-    training,
-    widgets,
-)
+# %%
+from labhelpers import data, exercise, metrics, models, plots, progress, quiz, tracking, training, widgets
 
 # %% [markdown]
 # ## Why today matters
@@ -54,15 +43,19 @@ reviews = data.prepared("sentiment")
 reviews.pop("test")  # nothing below needs it, so nothing below can touch it
 
 
-def short(part, longest=24):
+longest = settings.pick(cpu=24, gpu=200)  # the film reviews on the Hub are longer than our sentences
+
+
+def short(part):
     """Keep the sentences of at most `longest` tokens."""
     return part.select(
         [at for at, ids in enumerate(tokenizer(part["text"][:])["input_ids"]) if len(ids) <= longest]
     )
 
 
+# %%
 pool = short(reviews["train"])
-sizes = settings.pick(smoke=(48, 40, 24), cpu=(512, 500, 160))
+sizes = settings.pick(smoke=(16, 24, 16), cpu=(384, 400, 160))
 train = pool.select(range(sizes[0]))
 judging = pool.select(range(sizes[0], sizes[0] + sizes[1]))  # never trained on
 choosing = short(reviews["validation"]).select(range(sizes[2]))
@@ -214,27 +207,12 @@ hints = [
     "Before joining: `prompt.to(words.dtype)`.",
 ]
 misconceptions = [
-    (
-        "def prepend(prompt, words):\n    return torch.cat([prompt, words], dim=1)",
-        "no axis for the sentences",
-    ),
-    (
-        "def prepend(prompt, words):\n    return torch.cat([words, prompt.to(words.dtype).expand(len(words), -1, -1)], dim=1)",
-        "behind the sentences",
-    ),
-    (
-        "def prepend(prompt, words):\n    return torch.cat([prompt.detach().to(words.dtype).expand(len(words), -1, -1), words], dim=1)",
-        "lost its connection",
-    ),
-    (
-        "def prepend(prompt, words):\n    return torch.cat([prompt.expand(len(words), -1, -1), words], dim=1)",
-        "takes the wider type",
-    ),
-    (
-        "def prepend(prompt, words):\n    return torch.cat([prompt.to(words.dtype).expand(len(prompt), -1, -1)[:len(words)], words], dim=1)[:, :len(words[0])]",
-        "as long as before",
-    ),
-]
+    ("def prepend(prompt, words):\n    return torch.cat([prompt, words], dim=1)", "no axis for the sentences"),
+    ("def prepend(prompt, words):\n    return torch.cat([words, prompt.to(words.dtype).expand(len(words), -1, -1)], dim=1)", "behind the sentences"),
+    ("def prepend(prompt, words):\n    return torch.cat([prompt.detach().to(words.dtype).expand(len(words), -1, -1), words], dim=1)", "lost its connection"),
+    ("def prepend(prompt, words):\n    return torch.cat([prompt.expand(len(words), -1, -1), words], dim=1)", "takes the wider type"),
+    ("def prepend(prompt, words):\n    return torch.cat([prompt.to(words.dtype).expand(len(prompt), -1, -1)[:len(words)], words], dim=1)[:, :len(words[0])]", "as long as before"),
+]  # fmt: skip
 
 # %% [markdown]
 # ### A bug that raises no error
@@ -272,7 +250,7 @@ set_seed(lab.seed)
 start = embed.weight[torch.randint(len(tokenizer), (k,))].detach().float()
 
 
-def company(longer, sentences=tuple(choosing["text"][:24])):
+def company(longer, sentences=tuple(choosing["text"][:16])):
     """The share of answers that depend on the others in the batch, and the largest change of a score."""
     with torch.inference_mode():
         together = scores(sentences, start, longer)
@@ -329,16 +307,10 @@ hints = [
 ]
 misconceptions = [
     ("def longer_mask(mask, k):\n    return careless_mask(mask, k)", "Still the careless mask"),
-    (
-        "def longer_mask(mask, k):\n    return torch.cat([torch.zeros(len(mask), k, dtype=mask.dtype), mask], dim=1)",
-        "mask the prompt out",
-    ),
-    (
-        "def longer_mask(mask, k):\n    return torch.ones(len(mask), k + mask.shape[1], dtype=mask.dtype)",
-        "padding counts as text",
-    ),
+    ("def longer_mask(mask, k):\n    return torch.cat([torch.zeros(len(mask), k, dtype=mask.dtype), mask], dim=1)", "mask the prompt out"),
+    ("def longer_mask(mask, k):\n    return torch.ones(len(mask), k + mask.shape[1], dtype=mask.dtype)", "padding counts as text"),
     ("def longer_mask(mask, k):\n    return mask", "should give"),
-]
+]  # fmt: skip
 
 # %%
 for name, rule in {"careless": careless_mask, "repaired": longer_mask}.items():
@@ -383,7 +355,7 @@ print(f"loss on these 16 sentences: {loss.item():.3f} before, {now.item():.3f} a
 
 # %% [markdown]
 # It learns. Whether it learnt something about films or only about these 16 sentences is the question of the
-# third section.
+# third part.
 #
 # ## Count what trains, before it trains
 #
@@ -427,12 +399,9 @@ hints = [
 misconceptions = [
     ("prompt_numbers = k", "How many numbers is one of them"),
     ("prompt_numbers = k * model.config.hidden_size * model.config.num_hidden_layers", "prefix tuning"),
-    (
-        "prompt_numbers = k * model.config.hidden_size + 2 * model.config.hidden_size + 2",
-        "added a head",
-    ),
+    ("prompt_numbers = k * model.config.hidden_size + 2 * model.config.hidden_size + 2", "added a head"),
     ("prompt_numbers = k * model.config.vocab_size", "how many words the dictionary has"),
-]
+]  # fmt: skip
 
 # %%
 shape = model.config
@@ -450,16 +419,7 @@ print(f"\nYou said {prompt_numbers:,.0f}.")
 
 # %% [markdown]
 # (`FEATURE_EXTRACTION` because we want final vectors, and read them ourselves.) `SAMPLE_VOCAB` starts each
-# vector at a real word drawn by lot, as we did. PEFT's default would be `RANDOM`: numbers from a bell curve.
-# How do those compare with the words the model knows?
-
-# %%
-lengths = embed.weight.float().norm(dim=1)
-random_rows = torch.randn(k, shape.hidden_size).norm(dim=1)
-print(f"length of a word's row: {lengths.mean():.1f} on average; of a RANDOM row: {random_rows.mean():.1f}")
-
-# %% [markdown]
-# Such a row is no whisper between the words; it is a shout. (The intermediate lesson compares the two starts.)
+# vector at a real word drawn by lot, as we did; the intermediate lesson compares it with other starts.
 #
 # Is PEFT's prompt the same as ours? Put our vectors into it and compare what comes out:
 
@@ -484,6 +444,9 @@ typical = round(
 
 
 # %%
+from labhelpers import planner
+
+
 def room(name="smollm2-135m", virtual_tokens=8):
     asked, steps = models.config(name), [1, 2, 5, 10, 20, 50, 100, 200]
     lora = planner.lora_parameters(asked, 8).adapter
@@ -494,9 +457,7 @@ def room(name="smollm2-135m", virtual_tokens=8):
         steps, series, log_x=True, log_y=True, title=title, xlabel="virtual tokens", ylabel="trained numbers"
     )
     figure.axes[0].axvline(virtual_tokens, color="#777777", lw=1.2, ls="--", zorder=0)
-    plots.show(
-        figure, alt=f"Trained numbers against virtual tokens, with LoRA's number for comparison. {title}."
-    )
+    plots.show(figure, alt=f"Trained numbers against virtual tokens, LoRA's for comparison. {title}.")
     share = virtual_tokens * asked.hidden_size / planner.parameters(asked)
     longer = virtual_tokens / typical
     print(
@@ -504,6 +465,7 @@ def room(name="smollm2-135m", virtual_tokens=8):
     )
 
 
+# %%
 widgets.explore(
     room, name=["smollm2-135m", "minilm-l6", "distilbert-base", "gpt2", "llama-7b"], virtual_tokens=(1, 200)
 )
@@ -511,176 +473,12 @@ widgets.explore(
 # %% [markdown]
 # ## A small classifier from a frozen model
 #
-# Why a language model today, and not the encoder of Day 4? PEFT would put a soft prompt in front of that one
-# as well: `task_type="SEQ_CLS"`, done. Before you trust it, one question. The encoder's head turns *one*
-# vector per sentence into two scores. Which one, now that eight strangers stand in front?
-
-# %%
-from transformers import AutoModelForSequenceClassification
-
-set_seed(lab.seed)
-encoder_tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
-headed = AutoModelForSequenceClassification.from_pretrained(models.source("encoder"), num_labels=2).eval()
-width = {
-    "token_dim": headed.config.hidden_size,
-    "num_layers": headed.config.num_hidden_layers,
-    "num_attention_heads": headed.config.num_attention_heads,
-}
-encoder_recipe = PromptTuningConfig(
-    task_type="SEQ_CLS", num_virtual_tokens=k, prompt_tuning_init="SAMPLE_VOCAB", **width
-)
-stock = get_peft_model(headed, encoder_recipe).eval()
-
-# %%
-sentence = encoder_tokenizer(["A small miracle of a film."], return_tensors="pt")
-in_line = [f"v{at + 1}" for at in range(k)] + sentence.tokens()
-print("  ".join(f"{at} {token}" for at, token in enumerate(in_line)))
-
-
-# %% tags=["exercise"] exercise="technique_prompt_beginner/positions" answer="positions_read" minutes=10 difficulty=3
-# Do not guess: measure. `model(**batch, output_hidden_states=True)` gives `.logits` and `.hidden_states`, a tuple
-# whose last entry holds the final vectors, (sentences, positions, width). A position is read by the head if the
-# logits have a gradient with respect to its final vector. Return the positions that are read, as a list of numbers.
-def positions_read(model, batch): ...
-
-
-# <solution>
-def positions_read(model, batch):
-    answer = model(**batch, output_hidden_states=True)
-    final = answer.hidden_states[-1]
-    (gradient,) = torch.autograd.grad(answer.logits.sum(), final)
-    return gradient.abs().amax(dim=(0, 2)).nonzero().flatten().tolist()
-
-
-# </solution>
-
-
-# %% tags=["check"] exercise="technique_prompt_beginner/positions"
-def check(answer):
-    from types import SimpleNamespace
-
-    class Toy(nn.Module):
-        def __init__(self):
-            super().__init__()
-            torch.manual_seed(0)
-            self.words, self.head = nn.Embedding(9, 4), nn.Linear(4, 2)
-
-        def forward(self, input_ids, output_hidden_states=False, **other):
-            first = self.words(input_ids)
-            final = first.cumsum(dim=1) * 1.0
-            return SimpleNamespace(
-                logits=self.head(final[:, [2, 3]].sum(dim=1)), hidden_states=(first, final)
-            )
-
-    try:
-        result = answer(Toy(), {"input_ids": torch.tensor([[1, 2, 3, 4, 5, 6]])})
-    except RuntimeError as error:
-        return f"PyTorch refuses ({str(error).splitlines()[0]}). `torch.autograd.grad(number, tensor)` wants one number first, for example the sum of the logits, and a tensor that took part in computing it."
-    if isinstance(result, torch.Tensor | np.ndarray):
-        result = result.tolist()
-    if not isinstance(result, list):
-        return f"Your function returned {type(result).__name__}. A list of positions is wanted, even if it holds only one."
-    if result and (isinstance(result[0], bool | list)):
-        return "A flat list of positions is wanted, such as [4, 7]: the numbers of the places where the gradient is not zero."
-    if result == [0, 1, 2, 3]:
-        return "You differentiate by the first layer's vectors. From those, attention carries everything everywhere; which entry of the tuple does the head see?"
-    if result == list(range(6)):
-        return "You report every position. Vectors are never zero; it is the gradient of the logits that is zero where the head does not look."
-    if result == [0]:
-        return "Our toy model reads other positions than 0. Does your function measure, or does it know the answer?"
-    if sorted(result) != [2, 3]:
-        return f"Our toy model of six tokens reads the positions 2 and 3; your function says {result}."
-    return None
-
-
-hints = [
-    "`torch.autograd.grad(logits.sum(), final)` returns a tuple with one gradient, shaped like `final`.",
-    "A position is read if any of its numbers has a gradient: the largest absolute value over sentences and width, `.abs().amax(dim=(0, 2))`.",
-    "`….nonzero().flatten().tolist()` turns that into positions.",
-]
-misconceptions = [
-    ("def positions_read(model, batch):\n    return [0]", "does it know the answer"),
-    (
-        "def positions_read(model, batch):\n    out = model(**batch, output_hidden_states=True)\n    g = torch.autograd.grad(out.logits.sum(), out.hidden_states[0])[0]\n    return g.abs().amax(dim=(0, 2)).nonzero().flatten().tolist()",
-        "first layer's vectors",
-    ),
-    (
-        "def positions_read(model, batch):\n    out = model(**batch, output_hidden_states=True)\n    return out.hidden_states[-1].abs().amax(dim=(0, 2)).nonzero().flatten().tolist()",
-        "Vectors are never zero",
-    ),
-    (
-        "def positions_read(model, batch):\n    out = model(**batch, output_hidden_states=True)\n    g = torch.autograd.grad(out.logits.sum(), out.hidden_states[-1])[0]\n    return (g.abs().amax(dim=(0, 2)) > 0).tolist()",
-        "numbers of the places",
-    ),
-]
-
-# %%
-headed.requires_grad_(True)  # only so that something has a gradient when no prompt is there
-without = positions_read(headed, sentence)
-headed.requires_grad_(False)
-with_prompt = positions_read(stock, sentence)
-print(f"without a prompt the head reads position {without[0]}: {sentence.tokens()[without[0]]}")
-print(
-    f"with the prompt it reads position {with_prompt[0]}: {in_line[with_prompt[0]]}; [CLS] has moved to {in_line.index('[CLS]')}"
-)
-
-# %% [markdown]
-# A surprise, and nothing raised an error. BERT's head was made to read `[CLS]`, a token that pretraining
-# taught to stand for the whole sentence. It reads *position 0*, and position 0 now belongs to your first
-# invented word. That vector has seen the sentence too, through attention, but nobody ever taught it to sum
-# anything up.
+# (Why a language model today, and not the encoder of Day 4? BERT's head reads the *first* position, and with a prompt
+# in front that is no longer `[CLS]` but your first invented word. A language model is read at its *last* position,
+# which stays where it was. The guide has more on this.)
 #
-# Does it matter? Read the same sentences at three places, prompt untrained, and ask a logistic regression how
-# much of the sentiment it finds at each.
-
-# %%
-from sklearn.linear_model import LogisticRegression
-from sklearn.model_selection import cross_val_score
-
-
-def three_readings(texts, size=50):
-    """Final vectors at the first position, at [CLS], and averaged over the text: (sentences, 3, width)."""
-    found = []
-    for first in range(0, len(texts), size):
-        batch = encoder_tokenizer(texts[first : first + size], padding=True, return_tensors="pt")
-        with torch.inference_mode():
-            hidden = stock(**batch, output_hidden_states=True).hidden_states[-1]
-        weight = batch["attention_mask"].unsqueeze(-1)
-        average = (hidden[:, k:] * weight).sum(dim=1) / weight.sum(dim=1)
-        found.append(torch.stack([hidden[:, 0], hidden[:, k], average], dim=1))
-    return torch.cat(found).numpy()
-
-
-# %%
-probed = pool.select(range(settings.pick(smoke=60, cpu=600)))
-places = ["v1, where the head reads now", "[CLS], where it has moved to", "average over the text"]
-readings = three_readings(probed["text"][:])
-probes = {
-    place: cross_val_score(
-        LogisticRegression(max_iter=2000), readings[:, at], probed["label"][:], cv=5
-    ).mean()
-    for at, place in enumerate(places)
-}
-figure = plots.dots(
-    [100 * value for value in probes.values()],
-    places,
-    reference=50,
-    reference_label="a coin",
-    title=f"Where most can be read: {max(probes, key=probes.get)}",
-    xlabel=f"right answers of a probe (%), five folds of {len(probed)} sentences",
-)
-listed = ", ".join(f"{place} {value:.0%}" for place, value in probes.items())
-plots.show(figure, alt=f"Accuracy of a linear probe on frozen vectors: {listed}.")
-
-# %% [markdown]
-# So with an encoder you would have to move the reading: to where `[CLS]` now is, or to an average over the
-# text. A decoder does not have the problem. It is read at its *last* position, and a prompt in front leaves
-# the end where it was. (Weak results of prompt tuning on BERT say little about prompt tuning until you know
-# what the head was reading.)
-#
-# Back to the language model, then. The whole classifier is ten lines, with no new head that could do the
-# learning instead of the prompt. It takes the model with a prompt in front, with LoRA inside, or with
-# nothing:
+# The whole classifier is ten lines, with no new head that could do the learning instead of the prompt. It takes the
+# model with a prompt in front, with LoRA inside, or with nothing:
 
 
 # %%
@@ -706,7 +504,7 @@ def framed(part):
 
 
 parts = DatasetDict(train=framed(train), choosing=framed(choosing), judging=framed(judging))
-tokens = data.tokenize(parts, tokenizer, max_length=128)
+tokens = data.tokenize(parts, tokenizer, max_length=longest + 8)
 truth = {name: np.array(part["labels"]) for name, part in tokens.items()}
 collator = DataCollatorWithPadding(tokenizer)
 
@@ -748,6 +546,7 @@ lora_recipe = LoraConfig(
 recipes = {"prompt": prompt_recipe, "lora": lora_recipe}
 
 
+# %%
 def fit(method, rate, seed, share=1):
     """Train a fresh judge for one pass over a share of the sentences; a finished run is found again."""
     set_seed(seed)
@@ -756,13 +555,9 @@ def fit(method, rate, seed, share=1):
     training.keep_adapters_precise(adapted)
     name = f"{method}-{rate:g}-{examples}-seed{seed}"
     args = training.arguments(
-        name,
-        learning_rate=rate,
-        num_train_epochs=1,
+        name, learning_rate=rate, num_train_epochs=1, seed=seed, disable_tqdm=True, save_strategy="no",
         per_device_train_batch_size=settings.pick(smoke=8, cpu=16),
-        save_strategy="no",  # a run takes seconds
-        seed=seed,
-    )
+    )  # fmt: skip
     part = tokens["train"].select(range(examples))
     trainer = Trainer(model=Judge(adapted), args=args, train_dataset=part, data_collator=collator)
     with contextlib.redirect_stdout(io.StringIO()):  # one line per run is printed below
@@ -776,8 +571,8 @@ def fit(method, rate, seed, share=1):
 # prompt's tries. The quiz asks why.
 
 # %%
-rates = {"prompt": [1e-3, 1e-2, 1e-1, 1.0], "lora": [2e-4, 1e-3, 5e-3, 2e-2]}
-rates = settings.pick(smoke={method: tries[1:3] for method, tries in rates.items()}, cpu=rates)
+rates = {"prompt": [3e-3, 3e-2, 3e-1], "lora": [2e-4, 2e-3, 2e-2]}
+rates = settings.pick(smoke={method: tries[1:2] for method, tries in rates.items()}, cpu=rates)
 tried, chosen = {}, {}
 for method, tries in rates.items():
     for rate in tries:
@@ -800,8 +595,9 @@ plots.show(figure, alt=f"Accuracy against learning rate for both methods. {findi
 print(f"The prompt's best rate is {chosen['prompt'] / chosen['lora']:,.0f} times LoRA's.")
 
 # %% [markdown]
-# A prompt has few numbers, and they have to travel from a dictionary word to somewhere else entirely: it
-# needs long strides. Lester and co-authors trained theirs with a rate of 0.3 (and another optimizer).
+# A prompt has few numbers, and each has to do the work of many: it needs longer strides. Lester and co-authors trained
+# theirs with a rate of 0.3 (and another optimizer). Look at the right end of both lines, too: too long a stride, and
+# the model is worse than untouched.
 #
 # Now three seeds each, at the chosen rates, on all the training sentences. A seed decides the words a prompt
 # starts from (for LoRA: the random half of its detours) and the order of the sentences. We judge on sentences
@@ -842,23 +638,21 @@ plots.show(figure, alt=f"Accuracy with intervals per method and seed. {title}.")
 guess.compare(mean["prompt"])
 
 # %% [markdown]
-# The sentences are the same for all, so compare in pairs: per seed, how many more are right with the one than with
-# the other?
+# The sentences are the same for all, so compare in pairs: how many more are right with the one than with the other?
+# Seed by seed first, then over all seeds, with an interval.
 
 
 # %%
 def compare(name, firsts, others):
-    """Print the paired differences, one per seed, and say whether they agree."""
-    pairs = [metrics.paired_difference(a, b) for a, b in zip(firsts, others, strict=True)]
-    for seed, pair in zip(seeds, pairs, strict=True):
-        print(
-            f"  seed {seed}: {100 * pair.estimate:+.1f} points ({100 * pair.low:+.1f} to {100 * pair.high:+.1f})"
-        )
-    clear = all(pair.low > 0 for pair in pairs) or all(pair.high < 0 for pair in pairs)
-    print(
-        f"{name}: {'every interval excludes zero' if clear else 'not settled by these sentences and seeds'}.\n"
-    )
-    return 100 * np.mean([pair.estimate for pair in pairs])
+    """Print the paired differences in points and say whether their mean is clearly not zero."""
+    each = 100 * (np.array(firsts, float) - np.array(others, float))  # (seeds, sentences)
+    over_seeds = each.mean(axis=0)
+    half = 1.96 * over_seeds.std(ddof=1) / len(over_seeds) ** 0.5
+    mean = over_seeds.mean()
+    print(f"{name}: " + ", ".join(f"{row.mean():+.1f}" for row in each))
+    verdict = "clear" if abs(mean) > half else "a tie, as far as these sentences can tell"
+    print(f"   together {mean:+.1f} points ({mean - half:+.1f} to {mean + half:+.1f}): {verdict}")
+    return mean
 
 
 prompts, loras = ([verdicts[method, seed] for seed in seeds] for method in ("prompt", "lora"))
@@ -892,24 +686,12 @@ print(
 # Few numbers, full price: the prompt stands at the very beginning, so the error has to travel back through
 # all layers to reach it.
 #
-# Does the little file hold everything? A fresh model and the file, against the vectors we have in memory:
-
-# %%
-again = Judge(PeftModel.from_pretrained(frozen_model(), costs["prompt"][1])).eval()
-batch = batched([frame.format(text) for text in few["text"]])
-with torch.inference_mode():
-    loaded, ours = again(**batch).logits, scores(few["text"], learnt[seeds[0]], longer_mask)
-print(f"largest difference of a score over {len(few)} sentences: {(loaded - ours).abs().max().item():.1e}")
-del again
-
-# %% [markdown]
-# **An honest verdict.** Eight invented words in front of an untouched model, a file of a few kilobytes: the
-# paired intervals above say what that brought over doing nothing, and how it stands against LoRA, which
-# reaches into every layer. Do not stretch them. They speak of one model of 135 million weights (it went
-# through 4-bit quantisation once, on its way to this machine), one task, one pass over a few hundred
-# sentences. Lester and co-authors (section 3.1 and figure 1) measured that prompt tuning stays behind full
-# fine-tuning on small models, and catches up when they reach billions of weights. Three seeds cannot show a
-# small difference; where an interval holds zero, the two tie here, as far as we can see.
+# **An honest verdict.** Eight invented words in front of an untouched model, a file of a few kilobytes: the first
+# comparison says what they brought, the second how they stand against LoRA, which reaches into every layer with many
+# times the numbers. Do not stretch them. They speak of one model of 135 million weights (it went through 4-bit
+# quantisation once, on its way to this machine), one task, one pass over a few hundred sentences. Lester and
+# co-authors (section 3.1 and figure 1) measured that prompt tuning stays behind full fine-tuning on small models, and
+# catches up when they reach billions of weights.
 #
 # ## What did the prompt learn?
 #
@@ -952,7 +734,7 @@ def check(answer):
     if result[0] == 1:
         return "Your first is the longest row, not the one with the most similar direction: a plain product rewards length. Divide both by their lengths."
     if result == [2, 0, 4]:
-        return "You measure distances. A learnt vector is often far longer than any word, and then the nearest end point says little; the direction is asked for."
+        return "You measure distances. A learnt vector may be far longer than any word, and then the nearest end point says little; the direction is asked for."
     if result == [3, 4, 1]:
         return "You list the least similar rows. The largest cosine comes first."
     if sorted(result) == [0, 1, 2]:
@@ -966,23 +748,11 @@ hints = [
     "`cosine.topk(n).indices`",
 ]
 misconceptions = [
-    (
-        "def nearest(vector, table, n):\n    return (table @ vector).topk(n).indices.tolist()",
-        "rewards length",
-    ),
-    (
-        "def nearest(vector, table, n):\n    return (table - vector).norm(dim=1).topk(n, largest=False).indices.tolist()",
-        "You measure distances",
-    ),
-    (
-        "def nearest(vector, table, n):\n    return nn.functional.cosine_similarity(table, vector[None]).argsort()[:n].tolist()",
-        "least similar",
-    ),
-    (
-        "def nearest(vector, table, n):\n    return nn.functional.cosine_similarity(table, vector[None]).topk(n).values.tolist()",
-        "These are the similarities",
-    ),
-]
+    ("def nearest(vector, table, n):\n    return (table @ vector).topk(n).indices.tolist()", "rewards length"),
+    ("def nearest(vector, table, n):\n    return (table - vector).norm(dim=1).topk(n, largest=False).indices.tolist()", "You measure distances"),
+    ("def nearest(vector, table, n):\n    return nn.functional.cosine_similarity(table, vector[None]).argsort()[:n].tolist()", "least similar"),
+    ("def nearest(vector, table, n):\n    return nn.functional.cosine_similarity(table, vector[None]).topk(n).values.tolist()", "These are the similarities"),
+]  # fmt: skip
 
 # %%
 dictionary = embed.weight.detach().float()
@@ -990,7 +760,7 @@ dictionary = embed.weight.detach().float()
 
 def as_words(vectors):
     """Name the nearest word of each vector, and say how similar the two are (cosine)."""
-    rows = [nearest(vector, dictionary, 1)[0] for vector in vectors]
+    rows = [int(nearest(vector, dictionary, 1)[0]) for vector in vectors]
     cosines = nn.functional.cosine_similarity(vectors, dictionary[rows], dim=1)
     return rows, "  ".join(repr(tokenizer.decode([row])) for row in rows), cosines.mean().item()
 
@@ -1000,18 +770,16 @@ for seed, (_, text, _) in listed.items():
     print(f"seed {seed}: {text}")
 
 # %% [markdown]
-# Can you make out a message? Most people can, in almost any list; that is what makes it dangerous. So ask for
-# something to compare with: vectors nobody trained. Rows of pure chance have nearest words, too.
+# Can you make out a message? Most people can, in almost any list; that is what makes it dangerous. So ask how *near*
+# these words are, and for something to compare with. Vectors of pure chance have nearest words, too; so has each word.
 
 # %%
 draw = torch.Generator().manual_seed(lab.seed)
-chance = torch.randn(24, shape.hidden_size, generator=draw).to(dictionary.device)
-_, text, near_chance = as_words(chance)
-print("chance:", "  ".join(text.split("  ")[:k]))
-
+chance = torch.randn(10, shape.hidden_size, generator=draw).to(dictionary.device)
+near_chance = as_words(chance)[2]
 near_learnt = float(np.mean([cosine for _, _, cosine in listed.values()]))
-some_words = dictionary[2000:2024]
-neighbours = dictionary[[nearest(word, dictionary, 2)[1] for word in some_words]]
+some_words = dictionary[2000:2010]
+neighbours = dictionary[[int(nearest(word, dictionary, 2)[1]) for word in some_words]]
 near_words = nn.functional.cosine_similarity(some_words, neighbours, dim=1).mean().item()
 
 # %%
@@ -1027,8 +795,29 @@ plots.show(
 )
 
 # %% [markdown]
-# The first row shows what *near* means among words. And there is a test that no reading of tea leaves
-# survives: if the list *were* what the prompt means, the listed words would do the same work. Put them there.
+# So the learnt vectors really are near to their words, no further away than words are from each other. A message after
+# all? One more thing to look at before you read it: the words that the prompt *began* with, drawn by lot.
+
+
+# %%
+def beginning(seed):
+    """The rows that a seed's prompt had before its first step."""
+    set_seed(seed)
+    reader = get_peft_model(frozen_model(), copy.deepcopy(prompt_recipe))
+    return reader.prompt_encoder["default"].embedding.weight.detach()
+
+
+kept_words = []
+for seed, (rows_near, _, _) in listed.items():
+    rows_begun, begun, _ = as_words(beginning(seed))
+    kept_words += [now == then for now, then in zip(rows_near, rows_begun, strict=True)]
+    print(f"seed {seed} began at: {begun}")
+print(f"{sum(kept_words)} of {len(kept_words)} learnt vectors are still nearest to the word they began at.")
+
+# %% [markdown]
+# The list does not say what the prompt has learnt. It says where the lottery put it. Training has moved each vector away
+# from its word, though seldom into the neighbourhood of another, and that move is what the prompt knows. If so, the
+# listed words alone should know little. Put them there.
 
 
 # %%
@@ -1050,14 +839,16 @@ for seed, (rows_near, _, _) in listed.items():
 print(f"doing nothing: {100 * nothing[: len(half)].mean():.1f} % of the same {len(half)} sentences")
 
 # %% [markdown]
-# Whatever the prompt has learnt beyond that second column, the list of nearest words does not carry it. A
-# learnt vector is no secret word; it is a push in a direction that no word names. If you must explain a soft
+# A learnt vector is no secret word; it is a push in a direction that no word names. If you must explain a soft
 # prompt, explain what it *does*: which sentences changed sides.
 
 # %%
+sides = judging.features["label"].names
 changed = np.flatnonzero(verdicts["prompt", seeds[0]] & ~nothing)
-for at in changed[:5]:
-    print(f"[{judging.features['label'].names[judging[int(at)]['label']]}] {judging[int(at)]['text'][:100]}")
+counts = pd.Series([sides[judging[int(at)]["label"]] for at in changed]).value_counts()
+print(f"right now, wrong before: {counts.to_dict()}")
+for at in changed[:4]:
+    print(f"[{sides[judging[int(at)]['label']]}] {judging[int(at)]['text'][:100]}")
 
 # %% [markdown]
 # ## What you saw
@@ -1073,6 +864,7 @@ tracking.record("trained_numbers", table["prompt"]["trained numbers"])
 tracking.record("adapter_bytes", adapter_bytes)
 tracking.record("cosine_learnt", near_learnt)
 tracking.record("cosine_chance", near_chance)
+tracking.record("start_words_kept", np.mean(kept_words))
 tracking.record("points_lost_as_words", np.mean(kept) - np.mean(snapped))
 
 # %% tags=["quiz"]
@@ -1080,22 +872,10 @@ quiz = [
     {
         "question": "LLaMA-7B has width 4,096. How many numbers train in a soft prompt of 20 virtual tokens, and what share of the model's 6,738,415,616 is that?",
         "choices": [
-            (
-                "81,920, about 0.0012 %",
-                "Right: 20 rows of 4,096. The share falls as models grow, because the rows widen more slowly than the model grows.",
-                True,
-            ),
+            ("81,920, about 0.0012 %", "Right: 20 rows of 4,096. The share falls as models grow, because the rows widen more slowly than the model grows.", True),
             ("20, as good as nothing", "Twenty rows. Each of them is 4,096 numbers long.", False),
-            (
-                "2,621,440, about 0.04 %",
-                "That would be 20 rows in each of 32 layers. A soft prompt enters once, at the bottom.",
-                False,
-            ),
-            (
-                "640,000, about 0.01 %",
-                "That multiplies by the 32,000 words of the dictionary. Invented rows have nothing to do with its length.",
-                False,
-            ),
+            ("2,621,440, about 0.04 %", "That would be 20 rows in each of 32 layers. A soft prompt enters once, at the bottom.", False),
+            ("640,000, about 0.01 %", "That multiplies by the 32,000 words of the dictionary. Invented rows have nothing to do with its length.", False),
         ],
         "proof": """
 assert 20 * 4096 == 81_920 and 0.0012 <= 100 * 81_920 / 6_738_415_616 < 0.00125
@@ -1105,26 +885,10 @@ assert 20 * 4096 * 32 == 2_621_440 and 20 * 32_000 == 640_000
     {
         "question": "Somebody trains a soft prompt for 100 steps with the Trainer's default rate, 5e-5, and reports that prompt tuning does not work. AdamW moves each number by about one learning rate per step. What happened?",
         "choices": [
-            (
-                "Each number moved by 0.005 at most, roughly: the prompt is still where it began.",
-                "Right. The schedule makes it even less. With a rate of 0.01 the same steps could carry a number a whole unit away.",
-                True,
-            ),
-            (
-                "The prompt overfitted: so few numbers adapt to single sentences.",
-                "To overfit it would first have to move. Compare the step size with the number of steps.",
-                False,
-            ),
-            (
-                "The gradient of a prompt is always zero, because the model is frozen.",
-                "Frozen weights pass the gradient on; they only do not use it. You saw it arrive.",
-                False,
-            ),
-            (
-                "Nothing: 5e-5 is a good rate for fine-tuning, so the method is weak.",
-                "It is a usual rate for full fine-tuning, where many millions of numbers each move a little. Here a few thousand must do all of it.",
-                False,
-            ),
+            ("Each number moved by 0.005 at most, roughly: the prompt is still where it began.", "Right. The schedule makes it even less. With a rate of 0.01 the same steps could carry a number a whole unit away.", True),
+            ("The prompt overfitted: so few numbers adapt to single sentences.", "To overfit it would first have to move. Compare the step size with the number of steps.", False),
+            ("The gradient of a prompt is always zero, because the model is frozen.", "Frozen weights pass the gradient on; they only do not use it. You saw it arrive.", False),
+            ("Nothing: 5e-5 is a good rate for fine-tuning, so the method is weak.", "It is a usual rate for full fine-tuning, where many millions of numbers each move a little. Here a few thousand must do all of it.", False),
         ],
         "proof": """
 import torch
@@ -1139,22 +903,10 @@ assert 100 * 0.01 == 1
     {
         "question": "On this model the prompt trains a hundred times fewer numbers than LoRA. Why is a training step not a hundred times quicker?",
         "choices": [
-            (
-                "The prompt stands at the very beginning: the error has to travel back through all layers to reach it.",
-                "Right. Forward and backward through the frozen model are nearly all of the work, and the sentence got longer, too.",
-                True,
-            ),
+            ("The prompt stands at the very beginning: the error has to travel back through all layers to reach it.", "Right. Forward and backward through the frozen model are nearly all of the work, and the sentence got longer, too.", True),
             ("PEFT is badly written.", "A hand-written loop has to take the same way back.", False),
-            (
-                "Because the optimizer is slow.",
-                "The optimizer touches only the trained numbers: a few thousand. It is done in no time.",
-                False,
-            ),
-            (
-                "It would be, on a GPU.",
-                "A GPU does every step faster, but the shares stay alike: the way through the frozen layers is the work.",
-                False,
-            ),
+            ("Because the optimizer is slow.", "The optimizer touches only the trained numbers: a few thousand. It is done in no time.", False),
+            ("It would be, on a GPU.", "A GPU does every step faster, but the shares stay alike: the way through the frozen layers is the work.", False),
         ],
         "proof": """
 prompt, lora = 8 * 576, 30 * 8 * ((576 + 576) + (576 + 192))
@@ -1164,50 +916,13 @@ assert lora / prompt == 100
     {
         "question": "A blog shows the words nearest to a learnt prompt, among them 'splendid', and concludes that the model asks itself whether the film is splendid. What do you ask first?",
         "choices": [
-            (
-                "Which words are nearest to vectors that nobody trained, how similar they are, and what the listed words do when put in place of the prompt.",
-                "Right: something to compare with, and a test of what the list is worth.",
-                True,
-            ),
-            (
-                "Whether 'splendid' is in the training sentences.",
-                "It may well be. That says nothing about whether the vector means the word.",
-                False,
-            ),
-            (
-                "How many virtual tokens were trained.",
-                "Good to know, but it does not tell a meaning from a coincidence.",
-                False,
-            ),
-            (
-                "Nothing: nearest words are how soft prompts are read.",
-                "Every vector has a nearest word, also one of pure chance. 'Nearest' does not mean 'near'.",
-                False,
-            ),
+            ("Which words the prompt began at, and what the listed words do when they are put in its place.", "Right: something to compare with, and a test of what the list is worth. You have seen both fail.", True),
+            ("Whether 'splendid' is in the training sentences.", "It may well be. That says nothing about whether the vector means the word.", False),
+            ("How many virtual tokens were trained.", "Good to know, but it does not tell a meaning from a coincidence.", False),
+            ("Nothing: nearest words are how soft prompts are read.", "Every vector has a nearest word, also one of pure chance. 'Nearest' does not mean 'near'.", False),
         ],
     },
-    {
-        "question": "You put a soft prompt in front of a BERT classifier with PEFT's SEQ_CLS. What does the head read?",
-        "choices": [
-            (
-                "The final vector of the first virtual token, because it reads position 0.",
-                "Right. [CLS] has moved k places to the right. No error is raised.",
-                True,
-            ),
-            (
-                "[CLS], as before: PEFT puts the prompt behind it.",
-                "PEFT puts the prompt in front of everything. You measured which position has a gradient.",
-                False,
-            ),
-            ("The average over all tokens.", "Some models do that; BERT's head reads one position.", False),
-            (
-                "The last token.",
-                "That is how decoders such as GPT-2 classify, and why a prompt in front does not disturb them.",
-                False,
-            ),
-        ],
-    },
-]
+]  # fmt: skip
 
 # %% tags=["checklist"]
 
@@ -1218,8 +933,6 @@ assert lora / prompt == 100
 #   still beats doing nothing?
 # - **A worse wording.** Start from the frame that did worst in the first cells. Does the prompt mend a bad
 #   wording more than a good one?
-# - **The encoder, mended.** Put a soft prompt in front of MiniLM and read it at `[CLS]`'s new place. The ten
-#   lines of `Judge` are a beginning.
 # - The intermediate lesson asks where a prompt should begin, how long it should be, and how many tasks one
 #   frozen model can serve.
 #

@@ -124,19 +124,24 @@ def quantise(W, code, block):
 
 # %% tags=["check"] exercise="day07/quantise"
 def check(answer):
-    trial = torch.tensor([[0.1, -0.8, 0.35, 0.2], [0.02, 0.01, 0.04, -0.03]])
-    book = torch.linspace(-1, 1, 16)
-    result = answer(trial.clone(), book, 4)
-    if not isinstance(result, tuple | list) or len(result) != 2:
-        return "Two things are asked for: return numbers, scales."
-    numbers, scales = (torch.as_tensor(part) for part in result)
+    trial = torch.tensor([[0.1, -0.8], [0.35, 0.2], [0.02, 0.01], [0.04, -0.03]])
+    book, given = torch.linspace(-1, 1, 16), trial.clone()
+    result = answer(given, book, 4)
+    pair = isinstance(result, tuple | list) and len(result) == 2
+    if not (pair and all(isinstance(part, torch.Tensor) for part in result)):
+        return "Two tensors are asked for: return numbers, scales."
+    if not torch.equal(given, trial):
+        return "Your function changes W itself (`/=` does). W is a layer of our encoder: make new tensors instead."
+    numbers, scales = result
+    if numbers.numel() == 2 and scales.numel() == 8:
+        return "The other way round, please: numbers first, then scales."
     if scales.numel() == 1:
         return (
             "You return a single scale. Every block has its own largest value; that is the point of blocks."
         )
     if scales.numel() != 2:
         return f"Eight weights in blocks of four are 2 blocks; you return {scales.numel()} scales. `block` is the number of weights in a block, not the number of blocks."
-    scales = scales.flatten().float()
+    shape, scales = tuple(scales.shape), scales.flatten().float()
     if torch.allclose(scales, torch.tensor([0.35, 0.04])):
         return "Your scale is the largest weight, sign included. In the first trial block the largest *absolute* weight is 0.8, from -0.8; without it, that weight lies outside the code book."
     if not torch.allclose(scales, torch.tensor([0.8, 0.04])):
@@ -146,11 +151,16 @@ def check(answer):
     flat = numbers.flatten().float()
     right = torch.tensor([8, 0, 11, 9, 11, 9, 15, 2.0])
     if torch.equal(flat, right):
-        return (
-            None
-            if tuple(numbers.shape) == (2, 4)
-            else f"The numbers are right, but their shape is {tuple(numbers.shape)}. One row per block, please: (blocks, block)."
-        )
+        if tuple(numbers.shape) != (2, 4):
+            return f"The numbers are right, but their shape is {tuple(numbers.shape)}. One row per block, please: (blocks, block)."
+        if shape != (2,):
+            return f"All values are right, but the scales have the shape {shape}. One number per block, please: (blocks,)."
+        if numbers.is_floating_point():
+            return f"The numbers are right, but of type {numbers.dtype}, and nothing can be looked up with those. `.long()` makes whole numbers of them."
+        uneven = answer(trial.clone(), book.sign() * book**2, 4)[0].flatten().tolist()
+        if uneven != [10, 0, 12, 11, 13, 11, 15, 1]:
+            return "Right for evenly spaced values, and wrong for others. The code book is an argument: look for the nearest of *its* values, wherever they lie."
+        return None
     if flat.abs().max() <= 1:
         return "You return values of the code book. Those take 32 bits each; what is stored is their number, 0 to 15."
     if torch.equal(flat, (trial.flatten()[:, None] - book).abs().argmin(dim=1).float()):
@@ -192,6 +202,10 @@ misconceptions = [
         "def quantise(W, code, block):\n    b = W.reshape(-1, block)\n    s = b.abs().amax(1)\n    return ((b / s[:, None] + 1) * 7.5).floor().long(), s",
         "rounded down",
     ),
+    (
+        "def quantise(W, code, block):\n    b = W.reshape(-1, block)\n    s = b.abs().amax(1)\n    return ((b / s[:, None] + 1) * 7.5).round().long(), s",
+        "The code book is an argument",
+    ),
 ]
 
 
@@ -202,7 +216,7 @@ misconceptions = [
 
 # %%
 def dequantise(numbers, scales, code, shape):
-    return (code[numbers] * scales[:, None]).reshape(shape)
+    return (code[numbers.long()] * scales[:, None]).reshape(shape)
 
 
 def error(approximation):
@@ -227,8 +241,8 @@ print(f"4 bits, a scale for every 64  error {error(blocks):.2%}")
 # Evenly spaced is the obvious choice, and not the best one. Weights crowd around zero, in a bell
 # curve. So put the values where the weights are: cut the bell curve into slices of equal
 # probability, and take one value for each. That is **NF4**, *4-bit NormalFloat* (Dettmers et al.,
-# 2023, section 3). Two details. Zero should be among the values, because padding and pruned weights
-# are exactly zero; so eight values go above it and seven below. And the last slice is infinitely
+# 2023, section 3). Two details. Zero should be among the values, because some weights are
+# exactly zero; so eight values go above it and seven below. And the last slice is infinitely
 # wide, so the outermost value sits in its middle, by probability.
 
 
@@ -303,8 +317,8 @@ widgets.explore(try_out, code_book=list(books), block=[16, 32, 64, 128, 256, 102
 
 # %% [markdown]
 # The dotted line is where all bars would end if each value did the same work. NF4 in blocks of 64
-# makes a broad hill; evenly spaced values in blocks of 4096 make a needle, and most of the palette
-# lies unused. In tiny blocks the two code books are equally good: the largest of sixteen weights is
+# makes a broad hill; evenly spaced values in blocks of 4096 make a needle, and half of the palette
+# lies all but unused. In tiny blocks the two code books are equally good: the largest of sixteen weights is
 # no outlier, so there is little empty space to save.
 #
 # Nothing was hidden: bitsandbytes does what you wrote. It puts two numbers into one byte; unpacked,
@@ -358,6 +372,8 @@ def check(answer):
         return "Four bits are the number alone. Without its scale nobody could restore the weight."
     if abs(single - 36) < 1e-9:
         return "You charge every weight with a whole scale. 64 weights share one."
+    if abs(single - 4.5 / 8) < 1e-9:
+        return "The right amount in the wrong unit: bits are asked for, and you return bytes."
     if abs(single - 4.0625) < 1e-9:
         return "You count the scale as 4 bytes, but the rest in bits. A 32-bit scale has 32 bits."
     if abs(single - 4.5) > 1e-9:
@@ -476,14 +492,14 @@ for name in head:
 # packed ones should be, and no scales.
 #
 # Suppose it did work. It would be no use. The head is what we are going to *train*, and a step of
-# training moves a weight by a thousandth or so, while the nearest other value of the code book lies
+# AdamW moves a weight by about the learning rate, while the nearest other value of the code book lies
 # much further away. A 4-bit number cannot be nudged. So the rule: **what is fresh, and what will be
 # trained, stays out.** Embeddings and LayerNorms stay out by themselves, because only linear layers
 # are converted.
 
 # %%
 jumps = (nf4[1:] - nf4[:-1]) * state.absmax.mean()
-print("a step of training:    about 0.001")
+print(f"a step of training:    about {1e-3} (Day 4's learning rate)")
 print(f"jumps in the code book: {jumps.min():.3f} to {jumps.max():.3f}, in an average block of our matrix")
 
 # %% [markdown]
@@ -689,7 +705,7 @@ def check(answer, reference):
 
     if near(reference):
         return None
-    if near(reference / 1e6) or near(reference * 8):
+    if any(near(reference * factor) for factor in (8, 1e-6, 2**-20)):
         return "The right amount in the wrong unit: bytes are asked for."
     if near(in_matrices * bits_per_weight(64, double=True) / 8 + others * 4):
         return "That is what you have already: the rest in 32 bits."
@@ -812,8 +828,8 @@ del writer
 #
 # The recipe is Day 4's with one step more. `prepare_model_for_kbit_training` gets a quantised model
 # ready: it freezes every parameter, lifts what is left in 16 bits to 32 (LayerNorms are sensitive),
-# and, unless told otherwise, switches on gradient checkpointing. Then `get_peft_model` puts the
-# adapter on.
+# and, unless told otherwise, switches on gradient checkpointing (activations are not kept but
+# computed again on the way back). Then `get_peft_model` puts the adapter on.
 #
 # A colleague's version runs without an error. It just never gets better.
 
@@ -867,6 +883,8 @@ def check(answer):
         return "LayerNorms and embeddings are still in 16 bits: the preparing step is missing."
     if getattr(model, "is_gradient_checkpointing", False):
         return "Gradient checkpointing is on: it would compute every layer twice to save memory that this model does not need."
+    if any(config.r != recipe().r for config in model.peft_config.values()):
+        return "It trains, but with another rank than recipe() has. The comparison below wants the same adapter for LoRA and QLoRA."
     return None
 
 
@@ -974,7 +992,7 @@ plots.show(figure, alt=f"Training loss of QLoRA over {logged[-1]['step']} steps.
 
 # %% [markdown]
 # It learns. The base cannot change, but the error signal passes *through* it: forwards, each matrix
-# is restored to 16 bits, used, and thrown away; backwards, the same once more. Gradients are
+# is restored to ordinary numbers, used, and thrown away; backwards, the same once more. Gradients are
 # computed for adapter and head only.
 #
 # ## Full, LoRA, QLoRA: fill the table by measuring
@@ -1046,11 +1064,11 @@ plots.show(
 )
 
 # %% [markdown]
-# Read it from right to left. *Activations* are what the way back needs of the way forward.
-# Quantising weights does not shrink them: LoRA's are the smallest because its base computes in 16
-# bits throughout, while QLoRA's unquantised rest was lifted to 32, and so is what flows between its
-# layers. *Gradients and optimiser* vanish with LoRA already. What QLoRA can still shrink is the
-# blue part, and on this model, with its embeddings in 32 bits, it does not.
+# Read it from right to left. *Activations* are what the way back needs of the way forward, and
+# quantising weights does not shrink them. (Where your machine computes in 16 bits, LoRA's are the
+# smallest: QLoRA's unquantised rest was lifted to 32, and so is what flows between its layers.)
+# *Gradients and optimiser* vanish with LoRA already. What QLoRA can still shrink is the blue part,
+# and beside a base in 16 bits, with its own embeddings in 32, it does not.
 #
 # Now time and quality. Fairness first: each method needs its own learning rate (Day 6 showed why),
 # so each gets **three candidates**, one run each, judged on the choosing part. Not one more for the
@@ -1203,9 +1221,9 @@ for a, b in pairs:
 # your own measurement, with its uncertainty. ([Myths about
 # quality](../../curriculum/guides/myths_quality.md) has the rest.)
 #
-# So what has QLoRA brought us *on this model*? Look at the three rows again: more memory than LoRA,
-# and whatever the comparison above says of the answers. That is an honest result, with the wrong
-# model. Where is the right one?
+# So what has QLoRA brought us *on this model*? Look at the three rows again: more memory than a LoRA
+# in 16 bits, and whatever the comparison above says of the answers. That is an honest result, with
+# the wrong model. Where is the right one?
 #
 # ## From this model to 65 billion weights
 #
@@ -1247,7 +1265,7 @@ for name in large_models:
 
 # %% [markdown]
 # That is the case for QLoRA, in one table: a 13B model trains on a card that plenty of people own,
-# and 65B on a single workstation card. And its limit as well: 65B on a 24 GB "consumer" card is a
+# and 65B on a single large one. And its limit as well: 65B on a 24 GB "consumer" card is a
 # legend.
 #
 # Rule of thumb for the choice: if the model fits in 16 bits with room for activations, use LoRA; it
@@ -1377,9 +1395,9 @@ def check(answer):
         return None
     if (logits(result) - alone).abs().max().item() < 0.1 * usual:
         return "That is the base without its adapter: it answers as if nothing had been learnt."
-    if distance < 1.5 * usual:
+    if (logits(result) - logits(original)).abs().max().item() < 0.5 * usual:
         return f"An exact merge, onto a base that the adapter has never seen: it was trained beside the *rounded* weights. Logits still differ by up to {distance:.4f}."
-    return f"Logits differ from the trained model's by up to {distance:.4f}; the best way brings that down to well below {usual:.4f}."
+    return f"Logits differ from the trained model's by up to {distance:.4f}; the best way brings that down to well below {usual:.4f}. Which base, and did anything pass through four (or sixteen) bits after the sum?"
 
 
 hints = [
@@ -1557,13 +1575,13 @@ assert planner.memory_plan("distilbert-base", "qlora").gradients == planner.memo
             ),
             ("32 GB", "65 billion × 4 bits would be 32.6 GB already, without any scales.", False),
             (
-                "40 GB for the weights, 48 GB to train.",
-                "Right: 34.5 GB of weights fit into 40, and the paper trained on 48.",
+                "40 GB",
+                "Right: they take 34.5 GB. Training adds to that; the paper used a card of 48 GB.",
                 True,
             ),
             (
                 "Only several cards.",
-                "One workstation card of 48 GB does it; that was the paper's headline.",
+                "One is enough: training on a single card of 48 GB was the paper's headline.",
                 False,
             ),
         ],

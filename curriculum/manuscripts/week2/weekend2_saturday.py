@@ -49,6 +49,9 @@ from labhelpers import (  # fmt: skip
 # What you hand in is one folder and one page. The folder holds your splits and a log of what you tried, in the order in
 # which you tried it. The page is a report: a program writes the numbers, you write what they mean.
 # [The brief](../../curriculum/guides/mini_project.md) says what is checked by a program and what is judged by a person.
+# Two finished reports show it, with a reviewer's remarks: [spam](../../curriculum/guides/mini_project_spam.md), a first
+# project, and [topics](../../curriculum/guides/mini_project_topics.md), one step further. They give away results; read them
+# tomorrow, or when you are stuck.
 #
 # Here is the only line you must decide about. Everything below runs with either of the first two; leave it at spam if
 # you want company at each step.
