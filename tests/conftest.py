@@ -10,13 +10,11 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-@pytest.hookimpl(tryfirst=True)
-def pytest_collection_modifyitems(items):
+def pytest_itemcollected(item):
     """Under `pytest -n 2 --dist loadgroup` a lesson's tests share one run of it, and everything else keeps its order."""
-    for item in items:
-        drawn = getattr(item, "callspec", None)
-        lesson = drawn.params.get("lesson") if drawn and item.path.name == "test_lessons.py" else None
-        item.add_marker(pytest.mark.xdist_group(lesson or "everything else"))
+    drawn = getattr(item, "callspec", None)
+    lesson = drawn.params.get("lesson") if drawn and item.path.name == "test_lessons.py" else None
+    item.add_marker(pytest.mark.xdist_group(lesson or "everything else"))
 
 
 @pytest.fixture(autouse=True)
