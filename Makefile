@@ -36,7 +36,7 @@ $(INSTALLED): requirements.lock pyproject.toml
 
 # Two lessons at a time, each on one core: sooner done than one after the other on two.
 test: setup
-	$(WITHOUT_NETWORK) $(BIN)/python -m pytest -n 2 --dist loadgroup $(ARGS)
+	$(WITHOUT_NETWORK) $(BIN)/python -m pytest -n 2 $(ARGS)
 
 # The same checks where no network exists but this machine itself; Linux only.
 offline: WITHOUT_NETWORK = unshare --map-root-user --net sh -c 'ip link set lo up && LAB_WITHOUT_NETWORK=1 exec "$$@"' sh

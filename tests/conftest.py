@@ -1,6 +1,7 @@
 """Every test gets folders of its own; models and data come from the real cache."""
 
 import os
+import re
 
 import pytest
 
@@ -10,11 +11,17 @@ if "PYTEST_XDIST_WORKER" in os.environ:
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
 
-def pytest_itemcollected(item):
-    """Under `pytest -n 2 --dist loadgroup` a lesson's tests share one run of it, and everything else keeps its order."""
-    drawn = getattr(item, "callspec", None)
-    lesson = drawn.params.get("lesson") if drawn and item.path.name == "test_lessons.py" else None
-    item.add_marker(pytest.mark.xdist_group(lesson or "everything else"))
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config, log):
+    """Under `pytest -n 2` all tests of a lesson share one worker, so one run of it; so does everything else."""
+    from xdist.scheduler import LoadScopeScheduling
+
+    class ByLesson(LoadScopeScheduling):
+        def _split_scope(self, nodeid):
+            lesson = re.search(r"test_lessons\.py::\w+\[(\w+)", nodeid)
+            return lesson[1] if lesson else "everything else"
+
+    return ByLesson(config, log)
 
 
 @pytest.fixture(autouse=True)

@@ -746,10 +746,27 @@ def check(answer):
     requests = list(itertools.chain(*zip(*([(task, text) for text in texts[task]] for task in tasks), strict=True)))  # fmt: skip
     requests = [*requests[1:], requests[0]]
     loud, draw = copy.deepcopy(server), torch.Generator().manual_seed(0)
-    with torch.no_grad():  # three adapters that disagree for certain, however short the training was
-        for name, part in loud.named_parameters():
-            if "lora_B" in name:
-                part.copy_(0.5 * torch.randn(part.shape, generator=draw))
+
+    def logits_with(name):
+        inputs = tokenizer([text for _, text in requests], padding=True, truncation=True, max_length=64, return_tensors="pt").to(loud.device)  # fmt: skip
+        with torch.inference_mode():
+            return loud(**inputs, adapter_names=[name] * len(requests) if name else [task for task, _ in requests]).logits.cpu()  # fmt: skip
+
+    def named(logits, sliced=True):
+        spots = [slots[task] if sliced else slice(0, None) for task, _ in requests]
+        return [label_names[(spot.start + row[spot].argmax()).item()] for spot, row in zip(spots, logits, strict=True)]  # fmt: skip
+
+    def all_disagree():
+        own = named(logits_with(None))
+        return all(own != named(logits_with(task)) for task in [*tasks, "__base__"])
+
+    for _ in range(30):  # however short the training was, the answers must tell the adapters apart
+        if all_disagree():
+            break
+        with torch.no_grad():
+            for name, part in loud.named_parameters():
+                if "lora_B" in name:
+                    part.copy_(0.1 * torch.randn(part.shape, generator=draw))
     calls = []
     active = loud.active_adapter
     hook = loud.get_base_model().register_forward_hook(lambda *parts: calls.append(1))
@@ -764,15 +781,6 @@ def check(answer):
         return f"A list of label names is asked for, such as {label_names[:2]}; yours holds {type(found[0]).__name__ if isinstance(found, list) and found else type(found).__name__}."
     if len(found) != len(requests):
         return f"{len(requests)} requests went in, {len(found)} answers came out."
-
-    def logits_with(name):
-        inputs = tokenizer([text for _, text in requests], padding=True, truncation=True, max_length=64, return_tensors="pt").to(loud.device)  # fmt: skip
-        with torch.inference_mode():
-            return loud(**inputs, adapter_names=[name] * len(requests) if name else [task for task, _ in requests]).logits.cpu()  # fmt: skip
-
-    def named(logits, sliced=True):
-        spots = [slots[task] if sliced else slice(0, None) for task, _ in requests]
-        return [label_names[(spot.start + row[spot].argmax()).item()] for spot, row in zip(spots, logits, strict=True)]  # fmt: skip
 
     own_logits = logits_with(None)
     if found == named(own_logits):
