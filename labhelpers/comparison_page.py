@@ -125,13 +125,14 @@ def quality(rows: list[dict[str, Any]]) -> str:
 def costs(rows: list[dict[str, Any]]) -> str:
     """Lay out what each technique costs: numbers trained, bytes by kind, bytes kept, time to train, time to answer."""
     lines = [
-        "                       trained   weights  gradients  optimizer  activations   to keep  training  one answer"
+        "                       trained   weights  gradients  optimizer  activations    in all   to keep  training  one answer"
     ]
     for row in rows:
-        parts = [memory.human(row[f"{part}_bytes"]) for part in comparison.PARTS]
+        sizes = [row[f"{part}_bytes"] for part in comparison.PARTS]
+        parts = [memory.human(size) for size in [*sizes, sum(sizes)]]
         lines.append(
             f"{row['technique']:<20}{row['trainable']:>10,.0f}{parts[0]:>10}{parts[1]:>11}{parts[2]:>11}{parts[3]:>13}"
-            f"{memory.human(row['checkpoint_bytes']):>10}{row['seconds']:>8.0f} s{row['latency_ms']:>9.1f} ms"
+            f"{parts[4]:>10}{memory.human(row['checkpoint_bytes']):>10}{row['seconds']:>8.0f} s{row['latency_ms']:>9.1f} ms"
         )
     return "\n".join(lines)
 
