@@ -856,7 +856,7 @@ for name, other in (("four, frozen only", "sixteen bits"), ("four, by the book",
     print(f"{name} − {other}, seed by seed: {', '.join(f'{value:+.3f}' for value in each)}")
 
 # %% [markdown]
-# Read the first bar and the third together. Before training, the rounded model is a little more surprised by
+# Read the first bar and the third together. Before training, the rounded model is more surprised by
 # headlines than the original; that is the price of four bits. After training, both have learnt the task, and the
 # adapter has learnt it *beside the rounded weights*: it can make up for part of their errors, if that is worth more
 # than anything else it could learn. The paper's claim is that nothing is left of the gap. Look whether the third
