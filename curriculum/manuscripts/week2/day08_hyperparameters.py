@@ -1181,7 +1181,7 @@ title = f"Best of {len(rates)} random trials: rate {best_rate:.2g}; the range te
 figure, axes = plt.subplots()
 axes.plot(rates, losses, "o", color="C0")
 axes.axvspan(window.min(), window.max(), color="C1", alpha=0.2, lw=0)
-axes.text(window.min(), axes.get_ylim()[1], " the four readings", va="top", color="#555555")
+axes.text(window.min(), axes.get_ylim()[0], " the four readings", va="bottom", color="#555555")
 axes.axhline(start_loss, color="#777777", lw=1, ls="--")
 axes.text(5e-4, start_loss, "where it begins", va="bottom", color="#555555")
 axes.set(xscale="log", title=title, xlabel="learning rate (log scale)", ylabel="loss on search")
