@@ -183,7 +183,7 @@ def table() -> Any:
         means over seeds, the lowest and highest accuracy, and the difference to LoRA with its paired interval.
 
     Raises:
-        LabError: when nothing was compared yet.
+        LabError: when nothing was compared yet, or a comparison was interrupted.
     """
     import pandas as pd
 
@@ -191,6 +191,11 @@ def table() -> Any:
     if found.empty:
         raise LabError(
             "No technique has been compared in this workspace and profile yet. Run `lab compare` first."
+        )
+    if "metrics.latency_ms" not in found or found["metrics.latency_ms"].isna().any():
+        raise LabError(
+            "The comparison stopped before its techniques were timed. Run `lab compare` again; what has been trained is "
+            "found again."
         )
     return pd.DataFrame(_rows(found))
 

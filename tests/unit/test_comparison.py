@@ -122,6 +122,8 @@ def test_the_techniques_take_turns_on_the_clock(monkeypatch):
         with tracking.start_run(comparison.EXPERIMENT, key):
             mlflow.log_param("technique", key)
     split = type("Split", (), {"select": lambda self, at: at, "__len__": lambda self: 5})()
+    with pytest.raises(LabError, match="Run `lab compare` again"):
+        comparison.table()  # interrupted just before the clock
     comparison.clock({"lora": "A", "head": "B"}, split, repeats=3)
     assert asked == ["A", "B"] * 4
     assert (comparison._finished()["metrics.latency_ms"] >= 0).all()
