@@ -265,7 +265,7 @@ def _saved_bytes(model: "nn.Module", batch: Any, weights: list["torch.Tensor"]) 
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
         saved.append(tensor.detach())
-        return saved[-1]  # `tensor` may know the node that keeps it: a circle which nothing would ever free
+        return saved[-1]  # `tensor` may own the node that keeps it: a reference cycle that nothing would ever free
 
     # PEFT's new wrapper says it is training, even around a model that from_pretrained left in evaluation mode.
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
