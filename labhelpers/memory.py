@@ -264,8 +264,9 @@ def _saved_bytes(model: "nn.Module", batch: Any, weights: list["torch.Tensor"]) 
     saved: list[torch.Tensor] = []
 
     def keep(tensor: torch.Tensor) -> torch.Tensor:
+        # `tensor` may own the node that keeps it: a reference cycle that nothing would ever free.
         saved.append(tensor.detach())
-        return saved[-1]  # `tensor` may own the node that keeps it: a reference cycle that nothing would ever free
+        return saved[-1]
 
     # PEFT's new wrapper says it is training, even around a model that from_pretrained left in evaluation mode.
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
