@@ -657,7 +657,7 @@ for axes, name in zip(panels, contenders, strict=True):
     axes.fill_between([0, seconds[-1]], 0, floors[name], color=kinds["base"], alpha=0.5, lw=0)
     axes.fill_between(seconds, floors[name], top, color=kinds["activations"], alpha=0.7, lw=0, step="post")
     turn = (begin_of("backward", events[name]) - begin_of("forward", events[name])) / 1e9
-    axes.axvline(turn, color="#444444", ls=":", lw=1)
+    axes.axvline(turn, ymax=0.8, color="#444444", ls=":", lw=1)
     label = f"{name}: floor {floors[name]:.0f}, peak {top.max():.0f} MB"
     axes.annotate(label, (0.01, 0.86), xycoords="axes fraction", weight="bold")
     axes.set(ylabel="MB", xlim=(0, seconds[-1]), ylim=(0, 1.3 * totals.max() / 1e6))
