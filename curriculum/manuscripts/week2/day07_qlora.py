@@ -1143,7 +1143,7 @@ for method, (trainable, bill, file_bytes) in counted.items():
     rows[method]["file"] = memory.human(file_bytes)
     rows[method]["seconds"] = f"{np.mean([seconds[method, seed] for seed in seeds]):.1f}"
     rows[method]["accuracy (%)"] = f"{np.mean(scores):.1f} ({min(scores):.1f} to {max(scores):.1f})"
-pd.DataFrame(rows).T.astype(str)
+pd.DataFrame(rows)
 
 # %% [markdown]
 # There is the table, and no cell of it is a guess. Trainable numbers and bytes are exact. Seconds

@@ -1181,10 +1181,12 @@ title = f"Best of {len(rates)} random trials: rate {best_rate:.2g}; the range te
 figure, axes = plt.subplots()
 axes.plot(rates, losses, "o", color="C0")
 axes.axvspan(window.min(), window.max(), color="C1", alpha=0.2, lw=0)
-axes.text(window.min(), axes.get_ylim()[0], " the four readings", va="bottom", color="#555555")
+middle = window.min() ** 0.5 * window.max() ** 0.5
+axes.text(middle, 1, "the four readings", transform=axes.get_xaxis_transform(), ha="center", va="bottom")
 axes.axhline(start_loss, color="#777777", lw=1, ls="--")
-axes.text(5e-4, start_loss, "where it begins", va="bottom", color="#555555")
-axes.set(xscale="log", title=title, xlabel="learning rate (log scale)", ylabel="loss on search")
+axes.text(1.01, start_loss, "where it begins", transform=axes.get_yaxis_transform(), va="center")
+axes.set(xscale="log", xlabel="learning rate (log scale)", ylabel="loss on search")
+axes.set_title(title, pad=18)
 plots.show(figure, alt=f"Loss of random trials over the learning rate, range test readings shaded. {title}.")
 
 # %% [markdown]
@@ -1468,7 +1470,7 @@ plots.show(figure, alt=f"Accuracy of four finalists, one dot per new seed, the b
 # be.
 
 # %%
-score = final.pivot(index="seed", columns="name", values="accuracy") * 100
+score = (100 * final.pivot(index="seed", columns="name", values="accuracy")).round(6)
 held = "range test"
 searched = means[["random search", "TPE with pruning"]].idxmax()
 margins = {}

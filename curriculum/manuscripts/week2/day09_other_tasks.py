@@ -18,7 +18,7 @@ import matplotlib.pyplot as plt
 import mlflow
 import numpy as np
 import torch
-from datasets import load_dataset
+from datasets import disable_progress_bars, load_dataset
 from peft import LoraConfig, get_peft_model
 from transformers import AutoConfig, AutoTokenizer, Trainer, set_seed
 
@@ -836,6 +836,7 @@ config = SFTConfig(
     logging_steps=1, report_to=[], disable_tqdm=ours.disable_tqdm, dataloader_pin_memory=ours.dataloader_pin_memory,
 )  # fmt: skip
 pairs = news["train"].select_columns(["prompt", "completion"])
+disable_progress_bars()  # TRL would show one after the other, for a moment's work each
 writing = SFTTrainer(model=writer, args=config, train_dataset=pairs, processing_class=writer_tokens)
 print(f"left alone: cut at {SFTConfig.max_length:,}, checkpointing {SFTConfig.gradient_checkpointing}")
 

@@ -155,6 +155,12 @@ def lora_model(targets, task_type="SEQ_CLS"):
 
 
 # %%
+def accuracy_only(scored):
+    """With several validation sets at once, one number for each keeps the table readable."""
+    return {"accuracy": metrics.compute_metrics(scored)["accuracy"]}
+
+
+# %%
 def make_trainer(name, model, rows, judges, callbacks=(), **choices):
     usual = {"per_device_train_batch_size": 16, "eval_strategy": "epoch", "save_strategy": "no"}
     usual |= {"logging_strategy": "epoch", "logging_first_step": False}
@@ -165,7 +171,7 @@ def make_trainer(name, model, rows, judges, callbacks=(), **choices):
         train_dataset=rows,
         eval_dataset=judges,
         data_collator=collator,
-        compute_metrics=metrics.compute_metrics,
+        compute_metrics=accuracy_only,
         callbacks=[*callbacks],
     )
 
