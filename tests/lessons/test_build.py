@@ -53,6 +53,16 @@ def test_cells_are_short_and_lesson_has_its_anatomy(day):
 
 
 @pytest.mark.parametrize("day", READY, ids=IDS)
+def test_exercises_can_be_read_without_scrolling_sideways(day):
+    cells = nbformat.read(lesson_path(day), as_version=4).cells
+    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
+    comments = [line for line in code.splitlines() if line.startswith("#")]
+    assert comments
+    too_long = [line for line in comments if len(line) > 100]  # what fits beside the file list at 1280 pixels
+    assert not too_long
+
+
+@pytest.mark.parametrize("day", READY, ids=IDS)
 def test_computable_quiz_keys_are_computed(day):
     proofs = [question["proof"] for question in answers.questions(day["id"]) if "proof" in question]
     assert proofs, "at least one key is proven by computation"

@@ -65,8 +65,8 @@ delay_guess = widgets.predict(
 
 # %% tags=["exercise"] exercise="technique_adapters_intermediate/bottleneck" answer="Bottleneck" minutes=10 difficulty=2
 # d: width of the model. m: width of the bottleneck. x: shape (..., d), and so is the result.
-# self.down (d → m) and self.up (m → d) are nn.Linear layers with biases. A GELU between them, and the residual.
-# A fresh Bottleneck returns its input to the last bit, and can still learn.
+# self.down (d → m) and self.up (m → d) are nn.Linear layers with biases. A GELU between them,
+# and the residual. A fresh Bottleneck returns its input to the last bit, and can still learn.
 class Bottleneck(nn.Module):
     def __init__(self, d, m): ...
 
@@ -311,8 +311,9 @@ print(f"by the formula, {adapter_numbers(d, 16, layers, 1):,} numbers should tra
 
 
 # %% tags=["exercise"] exercise="technique_adapters_intermediate/insert" answer="with_adapters" minutes=12 difficulty=2
-# model: as from fresh_base. Put `Adapted(old layer, Bottleneck)` at each of places(model, placement), with
-# `replace`. Afterwards the adapters and the head train, and nothing else. Return the model.
+# model: as from fresh_base. Put `Adapted(old layer, Bottleneck)` at each of places(model,
+# placement), with `replace`. Afterwards the adapters and the head train, and nothing else.
+# Return the model.
 def with_adapters(model, m, placement): ...
 
 
@@ -912,7 +913,8 @@ print(f"mean of weights, one of them shuffled:  {shuffled_mean:.1f} %")
 
 # %% tags=["exercise"] exercise="technique_adapters_intermediate/no-matrix" answer="violation" minutes=8 difficulty=2
 # f: a layer, from tensors of shape (d,) to tensors of shape (d,). x, y: two inputs.
-# Return one number: how far f is from the rule above, in the component where it is farthest. Never negative.
+# Return one number: how far f is from the rule above, in the component where it is farthest.
+# Never negative.
 def violation(f, x, y): ...
 
 

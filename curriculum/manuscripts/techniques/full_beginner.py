@@ -62,8 +62,9 @@ spread_guess = widgets.predict(
 
 
 # %% tags=["exercise"] exercise="technique_full_beginner/step" answer="training_step" minutes=8 difficulty=1
-# model(**batch).loss is the loss of a batch, a tensor. optimizer: a torch optimiser for the model's weights.
-# Do one training step and return the loss (before the step) as a plain Python number.
+# model(**batch).loss is the loss of a batch, a tensor. optimizer: a torch optimiser for the
+# model's weights. Do one training step and return the loss (before the step) as a plain Python
+# number.
 def training_step(model, optimizer, batch): ...
 
 
@@ -204,7 +205,8 @@ print(f"a typical weight moved {shares[0]:.1e}, the one that went furthest {shar
 
 
 # %% tags=["exercise"] exercise="technique_full_beginner/budget" answer="travel_budget" minutes=6 difficulty=2
-# rate: learning rate. sentences: how many there are to learn from; the last batch may be smaller than the others.
+# rate: learning rate. sentences: how many there are to learn from; the last batch may be
+# smaller than the others.
 # Return rate × number of steps.
 def travel_budget(rate, sentences, batch_size, epochs=1): ...
 
@@ -349,8 +351,9 @@ coin_loss = float(np.log(2))  # two classes, probability one half each
 
 
 # %% tags=["exercise"] exercise="technique_full_beginner/diagnose" answer="diagnose" minutes=7 difficulty=2
-# training, best, last: three losses. training: at the end, on the sentences learnt from. best, last: on new sentences,
-# the best it ever was and what it is now. coin: the loss of somebody who knows nothing.
+# training, best, last: three losses. training: at the end, on the sentences learnt from. best,
+# last: on new sentences, the best it ever was and what it is now. coin: the loss of somebody
+# who knows nothing.
 # Return "underfitting" if the training loss is above 0.9 × coin (then nothing else counts),
 # "overfitting" if the last loss on new sentences is more than 1.1 × the best, else "fits".
 def diagnose(training, best, last, coin=coin_loss): ...
@@ -526,7 +529,8 @@ plots.show(
 # change?
 
 # %% tags=["exercise"] exercise="technique_full_beginner/grows" answer="grows" minutes=4 difficulty=1
-# A dictionary: for each knob the set of kinds that get larger when it is turned up. The four kinds are called
+# A dictionary: for each knob the set of kinds that get larger when it is turned up. The four
+# kinds are called
 # "weights", "gradients", "optimizer" and "activations". A knob may change none: set(). So:
 # {"learning rate": {…}, "batch size": {…}}
 grows = ...

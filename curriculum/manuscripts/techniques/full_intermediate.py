@@ -168,8 +168,9 @@ print(table.label.value_counts().to_dict())
 
 
 # %% tags=["exercise"] exercise="technique_full_intermediate/groups" answer="grouped_split" minutes=8 difficulty=2
-# table: a DataFrame with a column "group". Return two DataFrames (learn, judge) which together hold each row once.
-# No group is in both. About `share` of the *groups*, drawn at random, go to judge; `seed` decides which.
+# table: a DataFrame with a column "group". Return two DataFrames (learn, judge) which together
+# hold each row once. No group is in both. About `share` of the *groups*, drawn at random, go to
+# judge; `seed` decides which.
 def grouped_split(table, share, seed): ...
 
 
@@ -538,8 +539,9 @@ plots.show(figure, alt=f"Peak memory of a training step at once, in parts and in
 
 
 # %% tags=["exercise"] exercise="technique_full_intermediate/lost" answer="lost_share" minutes=7 difficulty=2
-# weights: a tensor in 32 bits. They are stored in `dtype` (such as torch.bfloat16), moved down by `step` (a number), and
-# stored in `dtype` again. Return the share of the numbers, 0 to 1, that stand exactly where they stood.
+# weights: a tensor in 32 bits. They are stored in `dtype` (such as torch.bfloat16), moved down
+# by `step` (a number), and stored in `dtype` again. Return the share of the numbers, 0 to 1,
+# that stand exactly where they stood.
 def lost_share(weights, step, dtype): ...
 
 
@@ -686,7 +688,8 @@ same_peak_guess = widgets.predict(
 
 # %% tags=["exercise"] exercise="technique_full_intermediate/peak" answer="peak_for" minutes=6 difficulty=2
 # shape: the rates of a schedule as shares of its peak, one per step, such as rates_of("linear").
-# way: how far it shall be possible to travel, as a sum of rates. Return the peak rate with which it is.
+# way: how far it shall be possible to travel, as a sum of rates. Return the peak rate with
+# which it is.
 def peak_for(shape, way): ...
 
 
@@ -880,9 +883,10 @@ for rate in (3e-5, 3e-4, 3e-3):
 
 
 # %% tags=["exercise"] exercise="technique_full_intermediate/optimizer" answer="optimizer_for" minutes=12 difficulty=3
-# Return a torch.optim.AdamW in which every weight that is to be trained (requires_grad) is in exactly one group:
-# the top at args.learning_rate, each layer at `decay` times the rate of the one above, embeddings slowest (depth_of
-# tells the depth); weight_decay = args.weight_decay for matrices (ndim 2 or more) and 0 for vectors.
+# Return a torch.optim.AdamW in which every weight that is to be trained (requires_grad) is in
+# exactly one group: the top at args.learning_rate, each layer at `decay` times the rate of the
+# one above, embeddings slowest (depth_of tells the depth); weight_decay = args.weight_decay for
+# matrices (ndim 2 or more) and 0 for vectors.
 def optimizer_for(model, args, decay): ...
 
 

@@ -417,8 +417,10 @@ for what, found in matrices.items():
 
 
 # %% tags=["exercise"] exercise="technique_lora_intermediate/equal-rank" answer="equal_rank" minutes=7 difficulty=2
-# shapes: a list of (out, in), one pair for each matrix that gets a detour. budget: how many numbers may train.
-# Return the largest whole rank for which all detours together (both A and B) stay within the budget.
+# shapes: a list of (out, in), one pair for each matrix that gets a detour. budget: how many
+# numbers may train.
+# Return the largest whole rank for which all detours together (both A and B) stay within the
+# budget.
 def equal_rank(shapes, budget): ...
 
 
@@ -562,9 +564,12 @@ suspect = colleagues_version()
 
 
 # %% tags=["exercise"] exercise="technique_lora_intermediate/silent" answer="silent" minutes=9 difficulty=2
-# model: a PeftModel. model.peft_config is a dictionary whose keys are the adapters' names. Each module that has detours
-# has an attribute lora_B: layer.lora_B[name].weight is the B of that adapter in that layer (some layers may lack it).
-# Return the set of names of adapters that change nothing, in any layer. The model itself stays as it is.
+# model: a PeftModel. model.peft_config is a dictionary whose keys are the adapters' names. Each
+# module that has detours
+# has an attribute lora_B: layer.lora_B[name].weight is the B of that adapter in that layer
+# (some layers may lack it).
+# Return the set of names of adapters that change nothing, in any layer. The model itself stays
+# as it is.
 def silent(model): ...
 
 
@@ -718,9 +723,10 @@ plots.show(figure, alt=f"Accuracy of each task with each adapter switched on. {t
 
 
 # %% tags=["exercise"] exercise="technique_lora_intermediate/mixed-batch" answer="answer_all" minutes=10 difficulty=3
-# model: the server. requests: a list of (task, text), in any order. Return a list of label names, one per request, in the
-# same order, with ONE forward pass. `tokenizer` and `slots` are yours to use (slots[task] is the slice of
-# logits of that task), and label_names gives the name for each position of the wide head.
+# model: the server. requests: a list of (task, text), in any order. Return a list of label
+# names, one per request, in the same order, with ONE forward pass. `tokenizer` and `slots` are
+# yours to use (slots[task] is the slice of logits of that task), and label_names gives the name
+# for each position of the wide head.
 def answer_all(model, requests): ...
 
 
@@ -991,10 +997,11 @@ for name, how in mixtures.items():
 
 
 # %% tags=["exercise"] exercise="technique_lora_intermediate/relative-error" answer="relative_error" minutes=9 difficulty=3
-# model: a PeftModel. mixed: name of a mixture. parts: dictionary, name of an adapter → its weight.
-# Layers with detours have lora_A, and layer.get_delta_weight(name) is the matrix s·BA that this adapter adds.
-# Return ||mixture − wanted|| / ||wanted||, with wanted = the weighted sum of the parts, and the norm over all entries of
-# all layers together (square everything, add up, root).
+# model: a PeftModel. mixed: name of a mixture. parts: dictionary, name of an adapter → its
+# weight. Layers with detours have lora_A, and layer.get_delta_weight(name) is the matrix s·BA
+# that this adapter adds.
+# Return ||mixture − wanted|| / ||wanted||, with wanted = the weighted sum of the parts, and the
+# norm over all entries of all layers together (square everything, add up, root).
 def relative_error(model, mixed, parts): ...
 
 

@@ -160,9 +160,10 @@ print(
 
 
 # %% tags=["exercise"] exercise="technique_prompt_beginner/prepend" answer="prepend" minutes=6 difficulty=1
-# prompt: (k, width), the invented rows.  words: (sentences, tokens, width), the looked-up rows of a batch.
-# Return (sentences, k + tokens, width): every sentence with the same k rows in front. The prompt keeps its
-# gradient; it has to take on the number type of the words (they may be bf16).
+# prompt: (k, width), the invented rows.  words: (sentences, tokens, width), the looked-up rows
+# of a batch.
+# Return (sentences, k + tokens, width): every sentence with the same k rows in front. The
+# prompt keeps its gradient; it has to take on the number type of the words (they may be bf16).
 def prepend(prompt, words): ...
 
 
@@ -265,7 +266,8 @@ print(f"careless mask: {flipped:.0%} of the answers change with the company, a s
 
 # %% tags=["exercise"] exercise="technique_prompt_beginner/longer-mask" answer="longer_mask" minutes=8 difficulty=2
 # Find the bug in careless_mask and write the function right.
-# mask: (sentences, tokens), 1 for a token and 0 for padding, padding on the right.  Return (sentences, k + tokens).
+# mask: (sentences, tokens), 1 for a token and 0 for padding, padding on the right.  Return
+# (sentences, k + tokens).
 def longer_mask(mask, k): ...
 
 
@@ -701,7 +703,8 @@ print(
 
 # %% tags=["exercise"] exercise="technique_prompt_beginner/nearest" answer="nearest" minutes=8 difficulty=2
 # vector: (width,).  table: (words, width), the dictionary.
-# Return the positions of the n rows whose *direction* is most similar to the vector's (the largest cosine), nearest first.
+# Return the positions of the n rows whose *direction* is most similar to the vector's (the
+# largest cosine), nearest first.
 def nearest(vector, table, n): ...
 
 

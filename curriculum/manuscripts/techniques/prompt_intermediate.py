@@ -133,9 +133,10 @@ print(f"no prompt at all: {nothing.mean():.1%} right")
 
 
 # %% tags=["exercise"] exercise="technique_prompt_intermediate/begin" answer="begin" minutes=6 difficulty=1
-# ids: the token numbers of a text, a list.  table: (vocabulary, width), the dictionary.  k: rows wanted.
-# Return (k, width): the text's rows in order, cut or repeated to k of them, as fp32, and a copy: training it must
-# not change the dictionary.
+# ids: the token numbers of a text, a list.  table: (vocabulary, width), the dictionary.  k:
+# rows wanted.
+# Return (k, width): the text's rows in order, cut or repeated to k of them, as fp32, and a
+# copy: training it must not change the dictionary.
 def begin(ids, table, k): ...
 
 
@@ -247,8 +248,8 @@ for start in starts:
 
 # %% tags=["exercise"] exercise="technique_prompt_intermediate/settle" answer="settle" minutes=6 difficulty=2
 # trials: a list of dictionaries {"rate": …, "choosing": accuracy, "judging": accuracy}.
-# Return the rate to go on with, so that the accuracy on the judging part can be reported afterwards as it is.
-# If two trials tie, take the smaller rate, the calmer one.
+# Return the rate to go on with, so that the accuracy on the judging part can be reported
+# afterwards as it is. If two trials tie, take the smaller rate, the calmer one.
 def settle(trials): ...
 
 
@@ -548,9 +549,10 @@ widgets.explore(storage, name=["smollm2-135m", "gpt2", "llama-7b"], tasks=(1, 20
 
 # %% tags=["exercise"] exercise="technique_prompt_intermediate/count" answer="counts" minutes=8 difficulty=3
 # For k = 8 virtual tokens on this model, two whole numbers:
-# {"prefix trains": numbers that prefix tuning trains, "p-tuning file": numbers in the file that P-tuning leaves}
-# base.config has hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads, head_dim. (Several query
-# heads share one key and value head here, so look up how many of *those* a layer has.)
+# {"prefix trains": numbers that prefix tuning trains, "p-tuning file": numbers in the file that
+# P-tuning leaves} base.config has hidden_size, num_hidden_layers, num_attention_heads,
+# num_key_value_heads, head_dim. (Several query heads share one key and value head here, so look
+# up how many of *those* a layer has.)
 counts = ...
 # <solution>
 shape = base.config

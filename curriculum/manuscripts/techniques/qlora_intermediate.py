@@ -228,8 +228,9 @@ plots.show(figure, alt=f"Weights by kind, in sixteen and in four bits. {title}."
 
 
 # %% tags=["exercise"] exercise="technique_qlora_intermediate/forward" answer="by_hand" minutes=6 difficulty=2
-# layer: a Linear4bit without a bias. x: its input, (tokens, in_features), of type layer.compute_dtype.
-# bnb.dequantize_4bit(packed, quant_state) restores a matrix of shape (out_features, in_features).
+# layer: a Linear4bit without a bias. x: its input, (tokens, in_features), of type
+# layer.compute_dtype. bnb.dequantize_4bit(packed, quant_state) restores a matrix of shape
+# (out_features, in_features).
 # Return what layer(x) returns, (tokens, out_features), without calling the layer.
 def by_hand(layer, x): ...
 
@@ -565,8 +566,9 @@ def colleagues_gentle(base):
 
 
 # %% tags=["exercise"] exercise="technique_qlora_intermediate/gently" answer="gently" minutes=7 difficulty=2
-# base: a quantised decoder, as it comes out of load(). Change it so that nothing in it learns, that it grows by no
-# byte, and that the stream between its layers stays in sixteen bits. Return it.
+# base: a quantised decoder, as it comes out of load(). Change it so that nothing in it learns,
+# that it grows by no byte, and that the stream between its layers stays in sixteen bits. Return
+# it.
 def gently(base): ...
 
 
@@ -909,9 +911,10 @@ time_ratio = per_step["four, frozen only"] / per_step["sixteen bits"]
 
 
 # %% tags=["exercise"] exercise="technique_qlora_intermediate/seven" answer="matrix_bytes" minutes=9 difficulty=3
-# Return all bytes that a matrix of rows × columns takes in NF4 with double quantisation (see the six lines at the top):
-# two numbers per byte, a scale of 1 byte per block of 64 weights, a scale of 4 bytes per 256 such scales, an offset of 4
-# bytes, and the two tables, with 16 and with 256 values of 4 bytes. Blocks that are not full count whole.
+# Return all bytes that a matrix of rows × columns takes in NF4 with double quantisation (see
+# the six lines at the top): two numbers per byte, a scale of 1 byte per block of 64 weights, a
+# scale of 4 bytes per 256 such scales, an offset of 4 bytes, and the two tables, with 16 and
+# with 256 values of 4 bytes. Blocks that are not full count whole.
 def matrix_bytes(rows, columns): ...
 
 
@@ -1054,7 +1057,8 @@ tracking.record("time_ratio", time_ratio)
 tracking.record("seven_gigabytes", exact / 1e9)
 
 # %%
-# In a sentence or two: a model and a card for which you would choose four bits, and what you would check first.
+# In a sentence or two: a model and a card for which you would choose four bits, and what you
+# would check first.
 my_plan = ""
 if my_plan:
     progress.write_journal("technique_qlora_intermediate", my_plan)

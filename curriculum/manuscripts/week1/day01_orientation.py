@@ -42,7 +42,8 @@ from labhelpers import data, exercise, metrics, models, plots, progress, quiz, t
 # %%
 smollm = models.source("decoder")
 tokenizer = AutoTokenizer.from_pretrained(smollm, padding_side="left")
-# Numbers of half the length (bfloat16) are quicker only where the processor computes with them directly.
+# Numbers of half the length (bfloat16) are quicker only where the processor computes with them
+# directly.
 fast = settings.device() == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16")
 judge = AutoModelForCausalLM.from_pretrained(smollm, dtype=torch.bfloat16 if fast else torch.float32)
 judge = judge.eval().to(settings.device())
@@ -599,8 +600,8 @@ print("W", tuple(W.shape), " B", tuple(B.shape), " A", tuple(A.shape), " B @ A",
 # The product has the shape of W, so it can be added to W. How many numbers does it cost?
 
 # %% tags=["exercise"] exercise="day01/lora-count" answer="lora_parameters" minutes=4 difficulty=1
-# How many trainable numbers do A and B hold together? W maps d_in numbers to d_out numbers: its shape is
-# (d_out, d_in). It need not be square.
+# How many trainable numbers do A and B hold together? W maps d_in numbers to d_out numbers: its
+# shape is (d_out, d_in). It need not be square.
 
 
 def lora_parameters(d_out, d_in, r):

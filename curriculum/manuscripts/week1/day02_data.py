@@ -141,8 +141,8 @@ padding_guess = widgets.predict(
 
 
 # %% tags=["exercise"] exercise="day02/padding-share" answer="padding_share" minutes=8 difficulty=1
-# `batches` is a list of batches; each batch is an array with the lengths of its sentences, in tokens.
-# All sentences of a batch are padded to the longest one in that batch.
+# `batches` is a list of batches; each batch is an array with the lengths of its sentences, in
+# tokens. All sentences of a batch are padded to the longest one in that batch.
 # Return the share of padding among all cells of all batches together: a number from 0 to 1.
 def padding_share(batches):
     """Share of the cells (sentence × position) that hold padding."""
@@ -320,9 +320,11 @@ for key, value in task.items():
 
 
 # %% tags=["exercise"] exercise="day02/to-chat" answer="to_chat" minutes=8 difficulty=1
-# `row` is a review: `row["text"]` is a string, `row["label"]` is 0 or 1, and `names` gives the label names.
-# Return {"messages": [...]} with two messages: the user asks about the review (its text must be in there)
-# and says which answers are possible; the assistant answers with the name of the label, nothing else.
+# `row` is a review: `row["text"]` is a string, `row["label"]` is 0 or 1, and `names` gives the
+# label names.
+# Return {"messages": [...]} with two messages: the user asks about the review (its text must be
+# in there) and says which answers are possible; the assistant answers with the name of the
+# label, nothing else.
 def to_chat(row, names):
     """One review as a conversation of two messages."""
     ...
@@ -507,9 +509,9 @@ except (IndexError, RuntimeError) as error:
 
 
 # %% tags=["exercise"] exercise="day02/max-length" answer="choose_max_length" minutes=8 difficulty=2
-# Return a max_length (int) for texts with these lengths (array, in tokens, [CLS] and [SEP] included):
-# the smallest multiple of 8 (processors like those) that reaches the 99th percentile of the lengths,
-# but never more than `cap`.
+# Return a max_length (int) for texts with these lengths (array, in tokens, [CLS] and [SEP]
+# included): the smallest multiple of 8 (processors like those) that reaches the 99th percentile
+# of the lengths, but never more than `cap`.
 def choose_max_length(lengths, cap=512):
     """Smallest multiple of 8 that fits 99 % of the texts, at most `cap`."""
     ...
@@ -808,9 +810,10 @@ print(f"Exact copies among {len(tweets):,} tweets: {len(tweets) - len(set(tweets
 
 
 # %% tags=["exercise"] exercise="day02/text-hash" answer="text_hash" minutes=10 difficulty=2
-# Return a fingerprint of `text`, as a string of hexadecimal digits (hashlib.sha256(...).hexdigest()).
-# Texts that differ only in capitals, in the amount of white space, or in how Unicode writes the same
-# letters (unicodedata.normalize("NFKC", ...)) get the same fingerprint; all other texts different ones.
+# Return a fingerprint of `text`, as a string of hexadecimal digits
+# (hashlib.sha256(...).hexdigest()). Texts that differ only in capitals, in the amount of white
+# space, or in how Unicode writes the same letters (unicodedata.normalize("NFKC", ...)) get the
+# same fingerprint; all other texts different ones.
 def text_hash(text):
     """Fingerprint of a text that ignores capitals, spacing and Unicode form."""
     ...
@@ -1026,9 +1029,11 @@ bob = stratified(concatenate_datasets([clean, negative.select(np.resize(range(le
 eve = stratified(clean)
 
 # %% tags=["exercise"] exercise="day02/three-splits" answer="verdicts" minutes=10 difficulty=3
-# Judge the DatasetDicts `ann`, `bob` and `eve`. Useful: data.leaks(splits), and the mix of labels of a
-# part, Counter(splits["test"]["label"][:]). Read the code above, too: each flaw has a cause.
-# For each name give "sound", "leaks" (texts shared between parts) or "skewed" (mixes of labels differ).
+# Judge the DatasetDicts `ann`, `bob` and `eve`. Useful: data.leaks(splits), and the mix of
+# labels of a part, Counter(splits["test"]["label"][:]). Read the code above, too: each flaw has
+# a cause.
+# For each name give "sound", "leaks" (texts shared between parts) or "skewed" (mixes of labels
+# differ).
 verdicts = ...
 
 

@@ -181,9 +181,11 @@ assert abs(sum(pair) - 1) < 1e-9
 
 
 # %% tags=["exercise"] exercise="day03/coin" answer="standard_error" minutes=7 difficulty=1
-# Something that is right with probability p answers n sentences. Its measured accuracy strays from p.
-# The typical distance is the *standard error*: the standard deviation of that accuracy over many sets of n.
-# p: between 0 and 1. n: number of sentences. Return a fraction, on the same scale as an accuracy of 0.82.
+# Something that is right with probability p answers n sentences. Its measured accuracy strays
+# from p. The typical distance is the *standard error*: the standard deviation of that accuracy
+# over many sets of n.
+# p: between 0 and 1. n: number of sentences. Return a fraction, on the same scale as an
+# accuracy of 0.82.
 def standard_error(p, n): ...
 
 
@@ -321,7 +323,8 @@ for text, vector in list(zip(texts, vectors, strict=True))[:3]:
 
 # %% tags=["exercise"] exercise="day03/zero-shot" answer="zero_shot" minutes=9 difficulty=2
 # sentences: (n, d), negative: (a, d), positive: (b, d). All rows have length 1; a and b may differ.
-# Return n predictions: 1 where the mean cosine similarity to the positive prompts is higher, else 0.
+# Return n predictions: 1 where the mean cosine similarity to the positive prompts is higher,
+# else 0.
 def zero_shot(sentences, negative, positive): ...
 
 
@@ -724,7 +727,8 @@ print(f"The colleague's validation accuracy: {too_good:.1%}")
 
 # %% tags=["exercise"] exercise="day03/too-good" answer="honest_model" minutes=7 difficulty=2
 # Find the mistake in the cell above, and make the colleague's model again without it.
-# Keep its settings, tfidf(10), so that the data is the only difference. honest_model: a fitted pipeline.
+# Keep its settings, tfidf(10), so that the data is the only difference. honest_model: a fitted
+# pipeline.
 honest_model = ...
 # <solution>
 honest_model = tfidf(10).fit(train_texts, train_labels)
@@ -946,7 +950,8 @@ if series["one person"]:
 # On the full data, the word counter and the probe do worst on the mildest sentences. Why?
 # "a"  They are longer, so the encoder cuts off the end of them.
 # "b"  There are few of them, so their accuracy is only noise.
-# "c"  The text carries little evidence, and the label hangs on a few raters: others might have flipped it.
+# "c"  The text carries little evidence, and the label hangs on a few raters: others might have
+# flipped it.
 # "d"  Both models ignore the order of words, and mild praise is a matter of word order.
 # Answer with one letter in quotes.
 reason = ...

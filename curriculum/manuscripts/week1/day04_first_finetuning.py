@@ -276,8 +276,8 @@ print(f"gradient of A: {layer.A.grad.norm():.6f}    gradient of B: {layer.B.grad
 # - `task_type` tells PEFT which kind of model this is, so that it trains the new head as well.
 
 # %% tags=["exercise"] exercise="day04/lora-config" answer="lora_config" minutes=8 difficulty=1
-# The recipe: rank 8, alpha 16, dropout 0.05 on the detour, query and value of *this* model (the names
-# are printed above), and the task "sequence classification", which PEFT calls "SEQ_CLS".
+# The recipe: rank 8, alpha 16, dropout 0.05 on the detour, query and value of *this* model (the
+# names are printed above), and the task "sequence classification", which PEFT calls "SEQ_CLS".
 lora_config = ...
 # <solution>
 lora_config = LoraConfig(
@@ -378,7 +378,8 @@ assert torch.allclose(hand, peft, atol=1e-4)
 
 # %% tags=["exercise"] exercise="day04/trainable-count" answer="trainable_count" minutes=8 difficulty=2
 # How many numbers will training change? Each adapted matrix gets an A and a B. This model adapts
-# 2 square matrices of size hidden × hidden in each of its layers, with r = 8. PEFT also trains the head.
+# 2 square matrices of size hidden × hidden in each of its layers, with r = 8. PEFT also trains
+# the head.
 hidden, layers = base.config.hidden_size, base.config.num_hidden_layers
 head = models.count_parameters(base).groups["head"]
 trainable_count = ...
@@ -461,8 +462,8 @@ print(f"DistilBERT, as quoted: {quoted_count(models.config('distilbert-base'), r
 
 
 # %% tags=["exercise"] exercise="day04/quoted-294k" answer="adapter_parameters" minutes=10 difficulty=3
-# Find the bug in quoted_count and write a version that is right for DistilBERT, BERT and every other
-# encoder. `print(models.config("distilbert-base"))` shows what there is to work with.
+# Find the bug in quoted_count and write a version that is right for DistilBERT, BERT and every
+# other encoder. `print(models.config("distilbert-base"))` shows what there is to work with.
 def adapter_parameters(config, r): ...
 
 
@@ -762,7 +763,8 @@ plots.show(loss_figure, alt=f"Training loss starts at {steps[0][1]:.2f}; {ending
 
 
 # %% tags=["exercise"] exercise="day04/best-epoch" answer="best_epoch" minutes=10 difficulty=2
-# history: a list of dictionaries, as in run.history. Rows of the training loss have the keys "loss", "epoch",
+# history: a list of dictionaries, as in run.history. Rows of the training loss have the keys
+# "loss", "epoch",
 # "step"; rows of a validation check have "eval_loss", "eval_accuracy", "epoch", "step".
 # Return the epoch (a number) at which you would have stopped, judged by the validation loss.
 def best_epoch(history): ...
@@ -927,7 +929,8 @@ guess.compare(percent[1][0])
 
 # %% tags=["exercise"] exercise="day04/flips" answer="flips" minutes=10 difficulty=2
 # before, after: arrays of True/False, one entry per sentence: was the model right?
-# Return two arrays of positions: (won, lost). Won: wrong before, right after. Lost: the other way round.
+# Return two arrays of positions: (won, lost). Won: wrong before, right after. Lost: the other
+# way round.
 def flips(before, after): ...
 
 

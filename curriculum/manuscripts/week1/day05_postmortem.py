@@ -156,8 +156,8 @@ print(f"A table whose losses begin at 2.45 would belong to about {math.exp(2.45)
 
 # %% tags=["exercise"] exercise="day05/smooth" answer="smooth" minutes=7 difficulty=1
 # values: n numbers, oldest first. window: a whole number, 1 or more.
-# Return n numbers. Each is the mean of the newest `window` values up to and including its own place;
-# at the start, where there are fewer, the mean of those there are.
+# Return n numbers. Each is the mean of the newest `window` values up to and including its own
+# place; at the start, where there are fewer, the mean of those there are.
 def smooth(values, window): ...
 
 
@@ -410,8 +410,8 @@ widgets.explore(
 # Now commit. The answer comes right after, so decide first.
 
 # %% tags=["exercise"] exercise="day05/diagnosis" answer="diagnosis" minutes=12 difficulty=2
-# One diagnosis for each patient: "rate too high", "rate too low", "trained too long" or "wrong labels".
-# Each occurs once. Write a dictionary: {"A": "…", "B": "…", "C": "…", "D": "…"}
+# One diagnosis for each patient: "rate too high", "rate too low", "trained too long" or "wrong
+# labels". Each occurs once. Write a dictionary: {"A": "…", "B": "…", "C": "…", "D": "…"}
 diagnosis = ...
 # <solution>
 diagnosis = {"A": "wrong labels", "B": "rate too high", "C": "rate too low", "D": "trained too long"}
@@ -1325,7 +1325,8 @@ temperatures = np.round(np.arange(0.3, 6.01, 0.05), 2)
 
 
 # %% tags=["exercise"] exercise="day05/temperature" answer="fit_temperature" minutes=8 difficulty=2
-# logits: shape (n, 2). labels: n classes. Return the best of `temperatures`: the one with the lowest loss.
+# logits: shape (n, 2). labels: n classes. Return the best of `temperatures`: the one with the
+# lowest loss.
 def fit_temperature(logits, labels): ...
 
 

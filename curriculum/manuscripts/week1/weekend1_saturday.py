@@ -468,9 +468,11 @@ plots.show(figure, alt=f"Accuracy of every run, one row per configuration, colou
 
 
 # %% tags=["exercise"] exercise="weekend1_saturday/explained" answer="explained" minutes=10 difficulty=2
-# table: one row per run, with a column "accuracy" and columns to group by ("r", "learning_rate", "seed").
-# factor: the name of one of those. Replace every accuracy by the mean of its group; return the sum of squared
-# distances from the overall mean after this, divided by the sum before. A number from 0 to 1.
+# table: one row per run, with a column "accuracy" and columns to group by ("r",
+# "learning_rate", "seed").
+# factor: the name of one of those. Replace every accuracy by the mean of its group; return the
+# sum of squared distances from the overall mean after this, divided by the sum before. A number
+# from 0 to 1.
 def explained(table, factor): ...
 
 
@@ -745,7 +747,8 @@ print(f"Highest mean over {len(seeds)} seeds: r = {winner[0]} with {winner[1]:g}
 # %% tags=["exercise"] exercise="weekend1_saturday/optimism" answer="optimism" minutes=8 difficulty=2
 # right: array of True/False, shape (runs, sentences): was this run right on this sentence?
 # half: array of True/False, shape (sentences,): True for the sentences that choose.
-# Choose the run with the best accuracy on the half. Return that accuracy minus the same run's accuracy on the others.
+# Choose the run with the best accuracy on the half. Return that accuracy minus the same run's
+# accuracy on the others.
 def optimism(right, half): ...
 
 
@@ -912,8 +915,9 @@ print(f"first minus second: {100 * gain.mean():+.1f} points, 95 % interval {low:
 # table: one row per run, columns "r", "learning_rate", "seed", "accuracy".
 # 1. Mean accuracy of each configuration (r, learning rate) over its seeds. Which is best?
 # 2. Its standard error: standard deviation of its runs divided by the root of their number.
-# 3. Among all configurations whose mean is at least best - standard error, return the one with the smallest r,
-#    as a pair (r, learning_rate). If several have that r, the one with the best mean.
+# 3. Among all configurations whose mean is at least best - standard error, return the one with
+#    the smallest r, as a pair (r, learning_rate). If several have that r, the one with the best
+#    mean.
 def choose(table): ...
 
 

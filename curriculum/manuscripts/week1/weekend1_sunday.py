@@ -93,7 +93,8 @@ else:
 
 
 # %% tags=["exercise"] exercise="weekend1_sunday/claim" answer="claim" minutes=6 difficulty=1
-# low, high: the 95 % interval of a difference in accuracy, new model minus old model, on the same sentences.
+# low, high: the 95 % interval of a difference in accuracy, new model minus old model, on the
+# same sentences.
 # Return the word that your report may use about the new model: "better", "worse" or "undecided".
 def claim(low, high): ...
 
@@ -233,9 +234,10 @@ for name, notebook in {"Friday": friday, "Monday": monday}.items():
 
 
 # %% tags=["exercise"] exercise="weekend1_sunday/out-of-order" answer="out_of_order" minutes=10 difficulty=2
-# notebook: as nbformat reads it; notebook.cells is a list. Return the positions in that list of all code cells that ran
-# before some cell that stands above them. cell.cell_type is "code" or "markdown"; only code cells have an
-# execution_count, and it is None where the cell has not run (such a cell is neither early nor late).
+# notebook: as nbformat reads it; notebook.cells is a list. Return the positions in that list of
+# all code cells that ran before some cell that stands above them. cell.cell_type is "code" or
+# "markdown"; only code cells have an execution_count, and it is None where the cell has not run
+# (such a cell is neither early nor late).
 def out_of_order(notebook): ...
 
 
@@ -423,8 +425,9 @@ print(f"The table says {m:.1%} overall. Counted directly, {share_right:.1%} of t
 
 # %% tags=["exercise"] exercise="weekend1_sunday/overall" answer="overall" minutes=7 difficulty=2
 # Find the bug in `m = sum(...) / len(a)` and write a version that is right for every table.
-# rows: a list of (low, high, n, accuracy): n sentences, accuracy the share of them that is right. A row
-# without sentences has n = 0 and accuracy nan (not a number). Return the accuracy over all sentences of the table.
+# rows: a list of (low, high, n, accuracy): n sentences, accuracy the share of them that is
+# right. A row without sentences has n = 0 and accuracy nan (not a number). Return the accuracy
+# over all sentences of the table.
 def overall(rows): ...
 
 
@@ -481,9 +484,11 @@ misconceptions = [
 
 
 # %% tags=["exercise"] exercise="weekend1_sunday/by-length" answer="accuracy_by_length" minutes=12 difficulty=2
-# Return one row (low, high, n, accuracy) for each two neighbours in edges: edges [0, 10, 20] makes the rows
-# 0 ≤ words < 10 and 10 ≤ words < 20. A row without sentences gets n = 0 and accuracy math.nan.
-# texts: n strings, words are what .split() gives. labels, predictions: n classes, as lists or arrays.
+# Return one row (low, high, n, accuracy) for each two neighbours in edges: edges [0, 10, 20]
+# makes the rows 0 ≤ words < 10 and 10 ≤ words < 20. A row without sentences gets n = 0 and
+# accuracy math.nan.
+# texts: n strings, words are what .split() gives. labels, predictions: n classes, as lists or
+# arrays.
 def accuracy_by_length(texts, labels, predictions, edges): ...
 
 
@@ -677,9 +682,10 @@ memory_guess.compare(plan.total / 1e9)
 
 
 # %% tags=["exercise"] exercise="weekend1_sunday/what-fits" answer="methods_that_fit" minutes=8 difficulty=2
-# Return a list with those of "full", "lora" and "qlora" that fit on a card with so many gigabytes (1 GB = 1e9 bytes),
-# in this order. Use planner.memory_plan(shape, method, "bfloat16", **settings_7b).total, in bytes. Rule of thumb:
-# a run may take at most 90 % of a card, because the driver and work buffers need the rest.
+# Return a list with those of "full", "lora" and "qlora" that fit on a card with so many
+# gigabytes (1 GB = 1e9 bytes), in this order. Use planner.memory_plan(shape, method,
+# "bfloat16", **settings_7b).total, in bytes. Rule of thumb: a run may take at most 90 % of a
+# card, because the driver and work buffers need the rest.
 def methods_that_fit(shape, gigabytes): ...
 
 
@@ -787,7 +793,8 @@ explorers.which_method()
 # for your own project; it may be rough, and it may be *none of this, I will count words first*.
 
 # %%
-# Change the texts and run the cell; they go into your journal. (Put the questions into the report as well.)
+# Change the texts and run the cell; they go into your journal. (Put the questions into the
+# report as well.)
 questions = ["…", "…", "…"]
 my_project = "…"
 if any(text != "…" for text in [*questions, my_project]):
@@ -803,10 +810,11 @@ if any(text != "…" for text in [*questions, my_project]):
 # order, from memory*. Do not scroll.
 
 # %% tags=["exercise"] exercise="weekend1_sunday/steps" answer="steps" minutes=6 difficulty=2
-# Put the letters in an order in which each step may rely on those before it. There is more than one right order.
-#   a  fine-tune on the training split              e  compare the trained models on validation, and choose one
-#   b  open the test split                          f  turn the training texts into tokens
-#   c  remove duplicates                            g  measure a cheap baseline on validation
+# Put the letters in an order in which each step may rely on those before it. There is more than
+# one right order.
+#   a  fine-tune on the training split        e  choose one of the models, by validation
+#   b  open the test split                    f  turn the training texts into tokens
+#   c  remove duplicates                      g  measure a cheap baseline on validation
 #   d  split into training, validation and test
 steps = ...  # a text of seven letters
 # <solution>

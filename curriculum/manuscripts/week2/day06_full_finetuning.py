@@ -456,7 +456,8 @@ print(json.dumps([(moment, held - before, name) for moment, held, name in seen])
 """
 
 # %%
-# glibc likes to keep freed memory for later; this asks it to hand large blocks back, so that we see them go.
+# glibc likes to keep freed memory for later; this asks it to hand large blocks back, so that we
+# see them go.
 path = os.pathsep.join([str(lab.root), os.environ.get("PYTHONPATH", "")])
 env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
 processes = {
@@ -503,9 +504,10 @@ plots.show(figure, alt=f"Memory of two processes over two training steps. Full f
 
 
 # %% tags=["exercise"] exercise="day06/peak" answer="peak_bytes" minutes=8 difficulty=2
-# Explain the surprise with a formula. found: a memory account (found.weights, found.gradients, found.optimizer,
-# found.activations, all in bytes). From the second step on, what is the most that is there at one moment?
-# After each update, zero_grad() throws the gradients away. Return bytes.
+# Explain the surprise with a formula. found: a memory account (found.weights, found.gradients,
+# found.optimizer, found.activations, all in bytes). From the second step on, what is the most
+# that is there at one moment? After each update, zero_grad() throws the gradients away. Return
+# bytes.
 def peak_bytes(found): ...
 
 
@@ -611,9 +613,10 @@ plots.show(
 # `help(LoraConfig)` or in its documentation.
 
 # %% tags=["exercise"] exercise="day06/thrifty-lora" answer="thrifty" minutes=10 difficulty=3
-# Write a LoraConfig with which a step keeps at most a quarter of the activations of full fine-tuning.
-# At least two layers of the encoder must get detours. Rank and modules are up to you (`targets` holds the names of
-# query and value in this model; `layers` says how many layers there are).
+# Write a LoraConfig with which a step keeps at most a quarter of the activations of full
+# fine-tuning. At least two layers of the encoder must get detours. Rank and modules are up to
+# you (`targets` holds the names of query and value in this model; `layers` says how many layers
+# there are).
 thrifty = ...
 # <solution>
 thrifty = LoraConfig(
@@ -699,8 +702,9 @@ print(f"your recipe keeps {thrifty_kept / full.activations:.0%} of the activatio
 
 
 # %% tags=["exercise"] exercise="day06/layer-groups" answer="layer_groups" minutes=12 difficulty=2
-# Return a list of {"params": [weights], "lr": rate}. What is on top of the layers gets learning_rate, the highest
-# layer learning_rate × decay, the next × decay again, …, and the embeddings the smallest. Every weight once.
+# Return a list of {"params": [weights], "lr": rate}. What is on top of the layers gets
+# learning_rate, the highest layer learning_rate × decay, the next × decay again, …, and the
+# embeddings the smallest. Every weight once.
 def layer_groups(model, learning_rate, decay): ...
 
 
@@ -836,8 +840,9 @@ head_vectors, body_vectors = (vectors(untrained["full"], texts) for texts in (he
 
 
 # %% tags=["exercise"] exercise="day06/found-first" answer="found_first" minutes=8 difficulty=2
-# heads, bodies: arrays of shape (n, width); row i of both belongs to the same article. For each headline take the
-# article whose vector has the largest cosine with it. Return the share of headlines that get their own (0 to 1).
+# heads, bodies: arrays of shape (n, width); row i of both belongs to the same article. For each
+# headline take the article whose vector has the largest cosine with it. Return the share of
+# headlines that get their own (0 to 1).
 def found_first(heads, bodies): ...
 
 
@@ -1213,9 +1218,9 @@ by_seed.round(1)
 
 
 # %% tags=["exercise"] exercise="day06/paired" answer="paired_interval" minutes=10 difficulty=3
-# a, b: arrays of shape (seeds, n), 1 where the run was right about the sentence, else 0. Sentence j is the same in
-# all rows. Return (estimate, low, high): accuracy of a minus accuracy of b, with a 95 % interval that treats the
-# n *sentences* as the sample, each counted once.
+# a, b: arrays of shape (seeds, n), 1 where the run was right about the sentence, else 0.
+# Sentence j is the same in all rows. Return (estimate, low, high): accuracy of a minus accuracy
+# of b, with a 95 % interval that treats the n *sentences* as the sample, each counted once.
 def paired_interval(a, b): ...
 
 

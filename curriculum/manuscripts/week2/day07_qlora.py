@@ -104,9 +104,11 @@ print(f"standard deviation {W.std():.3f}, largest absolute value {W.abs().max():
 
 
 # %% tags=["exercise"] exercise="day07/quantise" answer="quantise" minutes=12 difficulty=2
-# W: weights, any shape.  code: (16,) values, ascending.  block: how many weights share a scale (it divides the count).
+# W: weights, any shape.  code: (16,) values, ascending.  block: how many weights share a scale
+# (it divides the count).
 # Return two tensors.
-#   numbers: (blocks, block), whole numbers 0 to 15: which value of the code book is nearest to weight / scale
+#   numbers: (blocks, block), whole numbers 0 to 15: which value of the code book is
+#            nearest to weight / scale
 #   scales:  (blocks,), the largest absolute weight of each block
 def quantise(W, code, block): ...
 
@@ -350,7 +352,8 @@ print(
 # %% tags=["exercise"] exercise="day07/bits" answer="bits_per_weight" minutes=7 difficulty=1
 # Return the bits stored per weight: 4, plus its share of a scale.
 #   double=False: one 32-bit scale for every `block` weights.
-#   double=True:  one 8-bit scale for every `block` weights, and one 32-bit number for every 256 of those scales.
+#   double=True:  one 8-bit scale for every `block` weights, and one 32-bit number for every
+#                 256 of those scales.
 def bits_per_weight(block=64, double=False): ...
 
 
@@ -513,7 +516,8 @@ print(f"jumps in the code book: {jumps.min():.3f} to {jumps.max():.3f}, in an av
 #   bits as well.)
 
 # %% tags=["exercise"] exercise="day07/config" answer="four_bits" minutes=7 difficulty=1
-# NF4 with double quantisation, computing in `compute`, without touching the layers whose names are in `head`.
+# NF4 with double quantisation, computing in `compute`, without touching the layers whose names
+# are in `head`.
 compute = training.load_options()["dtype"]
 four_bits = ...
 # <solution>
@@ -687,8 +691,9 @@ others = sum(part.numel() for part in encoder.parameters()) - in_matrices
 print(f"{in_matrices:,} numbers in matrices that get quantised, {others:,} others")
 
 # %% tags=["exercise"] exercise="day07/rest-in-16" answer="expected_bytes" minutes=8 difficulty=2
-# How many bytes would the encoder's weights take with its matrices in NF4 (double quantisation) and everything
-# else in 16 bits instead of 32?  Given: in_matrices, others (printed above), and your bits_per_weight.
+# How many bytes would the encoder's weights take with its matrices in NF4 (double quantisation)
+# and everything else in 16 bits instead of 32?  Given: in_matrices, others (printed above), and
+# your bits_per_weight.
 expected_bytes = ...
 # <solution>
 expected_bytes = in_matrices * bits_per_weight(64, double=True) / 8 + others * 2
@@ -850,8 +855,10 @@ print(f"trainable: {models.count_parameters(colleagues_qlora(thrifty)).trainable
 
 
 # %% tags=["exercise"] exercise="day07/qlora" answer="qlora" minutes=8 difficulty=2
-# base: a quantised encoder, as `keep_trainable(load_encoder(quantization_config=four_bits))` gives it.
-# Return it ready for training: prepared (without gradient checkpointing), with the adapter of recipe() on top.
+# base: a quantised encoder, as `keep_trainable(load_encoder(quantization_config=four_bits))`
+# gives it.
+# Return it ready for training: prepared (without gradient checkpointing), with the adapter of
+# recipe() on top.
 def qlora(base): ...
 
 
@@ -1349,8 +1356,9 @@ print(f"4-bit numbers that moved: {moved:.1%};  what rounding did, as a share of
 
 
 # %% tags=["exercise"] exercise="day07/merge" answer="merge" minutes=12 difficulty=3
-# adapter: a folder with a saved LoRA that was trained on four_bit_base(). Return an ordinary model (no adapter, no 4-bit
-# layers) that answers as the trained one does. Useful: load_encoder(dtype=…), four_bit_base(), some_model.dequantize(),
+# adapter: a folder with a saved LoRA that was trained on four_bit_base(). Return an ordinary
+# model (no adapter, no 4-bit layers) that answers as the trained one does. Useful:
+# load_encoder(dtype=…), four_bit_base(), some_model.dequantize(),
 # PeftModel.from_pretrained(base, adapter), .merge_and_unload().
 def merge(adapter): ...
 

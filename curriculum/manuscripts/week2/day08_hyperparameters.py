@@ -250,8 +250,8 @@ print(", ".join(f"{key} {value:.3g}" for key, value in first.items()))
 
 
 # %% tags=["exercise"] exercise="day08/ramp" answer="ramp" minutes=6 difficulty=1
-# step: 0, 1, …, steps - 1. Return the learning rate of this step: `low` at step 0, `high` at the last step, and
-# from one step to the next always the same factor.
+# step: 0, 1, …, steps - 1. Return the learning rate of this step: `low` at step 0, `high` at
+# the last step, and from one step to the next always the same factor.
 def ramp(step, steps, low, high): ...
 
 
@@ -507,9 +507,9 @@ print(
 
 
 # %% tags=["exercise"] exercise="day08/clean" answer="clean_comparisons" minutes=8 difficulty=2
-# design: a list of (rate, r). Return all clean comparisons for one knob ("rate" or "r"): pairs of entries of the
-# design that differ in this knob and agree in the other. A list of pairs of entries, such as
-# [((1e-4, 4), (1e-4, 8)), …]; in which order is up to you.
+# design: a list of (rate, r). Return all clean comparisons for one knob ("rate" or "r"): pairs
+# of entries of the design that differ in this knob and agree in the other. A list of pairs of
+# entries, such as [((1e-4, 4), (1e-4, 8)), …]; in which order is up to you.
 def clean_comparisons(design, knob): ...
 
 
@@ -703,10 +703,11 @@ signs.T.astype(int)
 
 
 # %% tags=["exercise"] exercise="day08/aliases" answer="aliases" minutes=10 difficulty=3
-# signs: a table of -1 and +1, one row per run, one column per knob. pair: two column names, such as ("rate", "batch").
-# Return the other pairs of knobs whose product column is the same as the product column of `pair`, in every row.
-# A list of pairs of names. (In our design a product never comes out as the exact opposite; take care of it anyway:
-# the opposite sign is just as inseparable.)
+# signs: a table of -1 and +1, one row per run, one column per knob. pair: two column names,
+# such as ("rate", "batch").
+# Return the other pairs of knobs whose product column is the same as the product column of
+# `pair`, in every row. A list of pairs of names. (In our design a product never comes out as
+# the exact opposite; take care of it anyway: the opposite sign is just as inseparable.)
 def aliases(signs, pair): ...
 
 
@@ -802,8 +803,9 @@ print(f"{len(factorial)} runs, {factorial.seconds.sum():.0f} s of training, {fac
 
 
 # %% tags=["exercise"] exercise="day08/effect" answer="effect" minutes=8 difficulty=2
-# signs: a table of -1 and +1, one row per run. response: one number per run. knobs: names of columns, such as
-# ["rate"] for a main effect or ["rate", "batch"] for an interaction (then the product of the columns counts).
+# signs: a table of -1 and +1, one row per run. response: one number per run. knobs: names of
+# columns, such as ["rate"] for a main effect or ["rate", "batch"] for an interaction (then the
+# product of the columns counts).
 # Return the mean response where the (product) column is +1 minus the mean response where it is -1.
 def effect(signs, response, knobs): ...
 
@@ -1015,8 +1017,10 @@ print(f"doubling the epochs (twice the updates) changes it by {in_loss['epochs']
 
 
 # %% tags=["exercise"] exercise="day08/seeds" answer="seeds_needed" minutes=6 difficulty=2
-# noise: standard deviation between runs that differ in the seed only. difference: what you want to see. Same unit.
-# Return the smallest whole number n of seeds per setting with difference >= 2 * noise * sqrt(2 / n).
+# noise: standard deviation between runs that differ in the seed only. difference: what you want
+# to see. Same unit.
+# Return the smallest whole number n of seeds per setting with difference >= 2 * noise * sqrt(2
+# / n).
 def seeds_needed(noise, difference): ...
 
 
@@ -1206,9 +1210,10 @@ def colleagues_rule(losses_so_far, completed, patience=4):
 
 # %% tags=["exercise"] exercise="day08/median-rule" answer="give_up" minutes=10 difficulty=3
 # Find what is wrong, and write the rule.
-# losses_so_far: this trial's losses at its checks until now (1 to 4 of them). completed: curves of completed trials, each a list of 4 losses.
-# Return True to give up. The trial's BEST loss so far counts (one bad check may be an accident). With fewer than
-# `patience` completed trials, never give up.
+# losses_so_far: this trial's losses at its checks until now (1 to 4 of them). completed: curves
+# of completed trials, each a list of 4 losses.
+# Return True to give up. The trial's BEST loss so far counts (one bad check may be an
+# accident). With fewer than `patience` completed trials, never give up.
 def give_up(losses_so_far, completed, patience=4): ...
 
 
@@ -1654,7 +1659,8 @@ with mlflow.start_run(run_id=parent_of_final.info.run_id):
 print(f"Peak memory of this session: {memory.human(memory.peak_rss())}.")
 
 # %%
-# For your journal (change the text and run the cell): the recipe you chose, its margin, and for which budget it holds.
+# For your journal (change the text and run the cell): the recipe you chose, its margin, and for
+# which budget it holds.
 my_choice = "…"
 if my_choice != "…":
     progress.write_journal("day08", my_choice)

@@ -210,7 +210,8 @@ for place, (token, part, letters) in enumerate(rows):
 
 
 # %% tags=["exercise"] exercise="day09/answer-span" answer="answer_span" minutes=12 difficulty=2
-# offsets: per token (first letter, letter after the last).  parts: per token 0 (question), 1 (text) or None.
+# offsets: per token (first letter, letter after the last).  parts: per token 0 (question), 1
+# (text) or None.
 # start, end: the answer's letters in the text, `end` is the letter after its last one.
 # Return (first token, last token) of the answer, or (0, 0) if the text part does not hold it whole.
 def answer_span(offsets, parts, start, end): ...
@@ -454,8 +455,8 @@ count_impossible(untrained["test"])
 
 # %% tags=["exercise"] exercise="day09/best-span" answer="best_span" minutes=12 difficulty=3
 # start_logits, end_logits: (tokens,) arrays.  allowed: per token, True in the text.
-# Return (first, last) with the largest start_logits[first] + end_logits[last] among the pairs that are possible:
-# both allowed, first <= last, and at most `longest` tokens long.
+# Return (first, last) with the largest start_logits[first] + end_logits[last] among the pairs
+# that are possible: both allowed, first <= last, and at most `longest` tokens long.
 def best_span(start_logits, end_logits, allowed, longest=12): ...
 
 
@@ -732,8 +733,9 @@ for row in news["train"].select(range(10)):
 
 # %% tags=["exercise"] exercise="day09/completion-labels" answer="completion_labels" minutes=10 difficulty=2
 # prompt, completion: lists of token ids; the completion ends with the end-of-turn sign.
-# Return (input_ids, labels), two lists of `length` numbers: prompt, completion, then padding on the right.
-# Only the completion counts in the loss. Mind that pad_id may be the id of the end-of-turn sign.
+# Return (input_ids, labels), two lists of `length` numbers: prompt, completion, then padding on
+# the right. Only the completion counts in the loss. Mind that pad_id may be the id of the
+# end-of-turn sign.
 def completion_labels(prompt, completion, length, pad_id): ...
 
 
@@ -1071,7 +1073,8 @@ for token, word in list(zip(pieces.tokens(), pieces.word_ids(), strict=True))[:1
 
 
 # %% tags=["exercise"] exercise="day09/align-labels" answer="align_labels" minutes=10 difficulty=2
-# tags: one number per word.  word_ids: per token the number of its word, or None for special tokens.
+# tags: one number per word.  word_ids: per token the number of its word, or None for special
+# tokens.
 # Return one label per token: the word's tag on its first piece, -100 on everything else.
 def align_labels(tags, word_ids): ...
 

@@ -286,8 +286,8 @@ replies = {
 widgets.explore(lambda diagnosis: print(textwrap.fill(replies[diagnosis], 100)), diagnosis=list(replies))
 
 # %% tags=["exercise"] exercise="day10/stopping" answer="stopping" minutes=6 difficulty=1
-# The same dictionary of arguments, mended: the run shall end with the weights of the epoch that had the lowest
-# loss on new sentences. (What you leave out takes the Trainer's default.)
+# The same dictionary of arguments, mended: the run shall end with the weights of the epoch that
+# had the lowest loss on new sentences. (What you leave out takes the Trainer's default.)
 stopping = ...
 # <solution>
 stopping = {
@@ -507,9 +507,10 @@ widgets.explore(fits, at_once=sizes, limit_mib=(100, 2000, 50))
 
 
 # %% tags=["exercise"] exercise="day10/accumulate" answer="accumulate" minutes=10 difficulty=2
-# parts: a list of equally large batches (dictionaries); model(**part).loss is the mean over that part.
-# Afterwards each weight's .grad shall hold the gradient of the mean over ALL examples, and no more than one
-# part's activations may be in memory at a time. Gradients of an earlier step may still lie around. No step here.
+# parts: a list of equally large batches (dictionaries); model(**part).loss is the mean over
+# that part. Afterwards each weight's .grad shall hold the gradient of the mean over ALL
+# examples, and no more than one part's activations may be in memory at a time. Gradients of an
+# earlier step may still lie around. No step here.
 def accumulate(model, parts): ...
 
 
@@ -696,9 +697,10 @@ widgets.explore(lambda diagnosis: print(textwrap.fill(replies[diagnosis], 100)),
 
 
 # %% tags=["exercise"] exercise="day10/summed-loss" answer="summed_loss" minutes=9 difficulty=2
-# outputs.logits: (n, classes).  labels: (n,).  num_items_in_batch: examples in ALL parts of this step together,
-# or None when nothing is accumulated (in evaluation).
-# Return this part's contribution: added up over all parts, the contributions are the mean cross-entropy.
+# outputs.logits: (n, classes).  labels: (n,).  num_items_in_batch: examples in ALL parts of
+# this step together, or None when nothing is accumulated (in evaluation).
+# Return this part's contribution: added up over all parts, the contributions are the mean
+# cross-entropy.
 def summed_loss(outputs, labels, num_items_in_batch=None): ...
 
 
@@ -939,9 +941,10 @@ plots.show(figure, alt=f"Loss per epoch: training and the leaky validation part 
 
 
 # %% tags=["exercise"] exercise="day10/side-of" answer="side_of" minutes=9 difficulty=2
-# Return "train" or "validation" for a text: "train" for about 80 % of all texts. It depends on the text alone:
-# the same today, tomorrow and on another computer, and the same for copies that differ in capitals or spacing.
-# data.text_hash(text) gives a fingerprint of that kind, in hexadecimal digits; int(digits, 16) makes it a number.
+# Return "train" or "validation" for a text: "train" for about 80 % of all texts. It depends on
+# the text alone: the same today, tomorrow and on another computer, and the same for copies that
+# differ in capitals or spacing. data.text_hash(text) gives a fingerprint of that kind, in
+# hexadecimal digits; int(digits, 16) makes it a number.
 def side_of(text): ...
 
 
@@ -1211,10 +1214,11 @@ print("E:", e_message)
 # in plain sight.
 
 # %% tags=["exercise"] exercise="day10/quiet-bugs" answer="diagnosis" minutes=10 difficulty=3
-# One cause for each patient, as a dictionary {"A": "…", "B": "…", "C": "…", "D": "…", "E": "…"}, out of:
-#   "random head, neither trained nor saved"   "half of the targets matched nothing"   "wrong tokenizer"
-#   "padding and prompt count in the loss"     "number read as text"                   "overfitting"
+# One cause for each patient: {"A": "…", "B": "…", "C": "…", "D": "…", "E": "…"}, out of:
+#   "random head, neither trained nor saved"   "half of the targets matched nothing"
+#   "padding and prompt count in the loss"     "number read as text"
 #   "learning rate too low"                    "test sentences in the training data"
+#   "wrong tokenizer"                          "overfitting"
 diagnosis = ...
 # <solution>
 diagnosis = {
@@ -1407,9 +1411,11 @@ print(", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
 
 
 # %% tags=["exercise"] exercise="day10/mask-labels" answer="mask_labels" minutes=10 difficulty=3
-# input_ids, attention_mask: (n, width), padded on the right; attention_mask is 1 on text (its end-of-text token
-# included) and 0 on padding. prompt_lengths: n numbers, the tokens of each row that are prompt.
-# Return labels of the same shape: -100 on prompt and padding, the ids everywhere else. Leave input_ids as it is.
+# input_ids, attention_mask: (n, width), padded on the right; attention_mask is 1 on text (its
+# end-of-text token included) and 0 on padding. prompt_lengths: n numbers, the tokens of each
+# row that are prompt.
+# Return labels of the same shape: -100 on prompt and padding, the ids everywhere else. Leave
+# input_ids as it is.
 def mask_labels(input_ids, attention_mask, prompt_lengths): ...
 
 

@@ -57,7 +57,8 @@ from labhelpers import (  # fmt: skip
 # you want company at each step.
 
 # %%
-# "spam", "topics", the path of a .csv, .tsv or .jsonl file with columns text and label, or (LAB_HUB=1) a Hub id
+# "spam", "topics", the path of a .csv, .tsv or .jsonl file with columns text and label, or
+# (LAB_HUB=1) a Hub id
 source = "spam"
 
 mine = re.sub(r"\W+", "-", Path(source).stem)  # the project's name, which is also its folder
@@ -139,8 +140,10 @@ print(repr(giant["text"][140:420]))
 
 
 # %% tags=["exercise"] exercise="weekend2_saturday/apart" answer="apart" minutes=10 difficulty=2
-# text: one row, perhaps with others glued to it, each as "\nham\t…" or "\nspam\t…". label: "ham" or "spam".
-# Return a list of pairs (text, label), in order. A message may hold a line break of its own: that is no seam.
+# text: one row, perhaps with others glued to it, each as "\nham\t…" or "\nspam\t…". label:
+# "ham" or "spam".
+# Return a list of pairs (text, label), in order. A message may hold a line break of its own:
+# that is no seam.
 def apart(text, label): ...
 
 
@@ -263,7 +266,8 @@ print(clean("Ur at &lt;TIME&gt; &amp; I am  &lt;#&gt;  min late. CALL 0906170146
 
 
 # %% tags=["exercise"] exercise="weekend2_saturday/same" answer="same" minutes=8 difficulty=2
-# Return a key for a text: two texts that are one message in two copies get the same key, others do not.
+# Return a key for a text: two texts that are one message in two copies get the same key, others
+# do not.
 # What should not count: upper and lower case, spaces, punctuation, and which digits a number has.
 def same(text): ...
 
@@ -417,7 +421,8 @@ pd.DataFrame(judged).transpose().map(lambda share: "none" if np.isnan(share) els
 
 # %% tags=["exercise"] exercise="weekend2_saturday/cost" answer="cost" minutes=8 difficulty=1
 # truth, said: arrays of True/False, one entry per message: is it spam, and did the filter say so?
-# A spam that gets through costs 1, a wanted message that is hidden costs `hidden`. Return the mean cost per message.
+# A spam that gets through costs 1, a wanted message that is hidden costs `hidden`. Return the
+# mean cost per message.
 def cost(truth, said, hidden=20): ...
 
 
@@ -576,8 +581,10 @@ widgets.explore(learning_curve, unit=["words", "characters"], measure=["score", 
 
 
 # %% tags=["exercise"] exercise="weekend2_saturday/noise" answer="noise" minutes=10 difficulty=3
-# truth, predicted: arrays of n class numbers, in the same order. score(truth, predicted) gives a number.
-# Return the standard deviation of the score over `draws` samples of n texts, drawn with replacement.
+# truth, predicted: arrays of n class numbers, in the same order. score(truth, predicted) gives
+# a number.
+# Return the standard deviation of the score over `draws` samples of n texts, drawn with
+# replacement.
 def noise(truth, predicted, score, draws=300): ...
 
 

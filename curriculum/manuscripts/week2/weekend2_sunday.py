@@ -168,8 +168,9 @@ their_runs.groupby("method").agg(runs=("seed", "size"), rates=("rate", "nunique"
 
 
 # %% tags=["exercise"] exercise="weekend2_sunday/unfair" answer="unfair" minutes=8 difficulty=2
-# runs: a table with columns method, rate, seed. Return the methods that did not get a fair chance, as a set:
-# those with fewer different rates than another method, and those without any rate that has at least three seeds.
+# runs: a table with columns method, rate, seed. Return the methods that did not get a fair
+# chance, as a set: those with fewer different rates than another method, and those without any
+# rate that has at least three seeds.
 def unfair(runs): ...
 
 
@@ -381,8 +382,10 @@ plots.show(
 
 
 # %% tags=["exercise"] exercise="weekend2_sunday/choose" answer="choose" minutes=8 difficulty=2
-# runs: a list of dictionaries with the keys "method", "setting", "seed" and "score" (on validation).
-# Return (method, setting) of the choice: the highest mean score, among settings that were run with at least three seeds.
+# runs: a list of dictionaries with the keys "method", "setting", "seed" and "score" (on
+# validation).
+# Return (method, setting) of the choice: the highest mean score, among settings that were run
+# with at least three seeds.
 def choose(runs): ...
 
 
@@ -524,8 +527,10 @@ print(f"\n{len(mistakes)} of {len(truth):,} validation texts are wrong (three se
 
 
 # %% tags=["exercise"] exercise="weekend2_sunday/verdict" answer="verdict" minutes=6 difficulty=2
-# low, high: ends of the 95 % interval of the gain. margin: what the plan asked for. All three as fractions.
-# Return "switch" if the gain is more than the margin, "stay" if it is less, "cannot tell" if the data allow both.
+# low, high: ends of the 95 % interval of the gain. margin: what the plan asked for. All three
+# as fractions.
+# Return "switch" if the gain is more than the margin, "stay" if it is less, "cannot tell" if
+# the data allow both.
 def verdict(low, high, margin): ...
 
 
