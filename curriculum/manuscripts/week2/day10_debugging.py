@@ -1179,7 +1179,7 @@ def headlines(model, lessons):
 
 
 for made, editor in headlines(patient_d, exam[: settings.pick(smoke=1, cpu=3)]):
-    print(f"editor: {editor:<42} D: {' '.join(made)}")
+    print(f"editor: {editor}\n     D: {' '.join(made)}")
 
 # %% [markdown]
 # **Patient E.** "I only moved the settings into a file."
@@ -1515,7 +1515,7 @@ with patient_d.disable_adapter():
 d_loss, mended_loss = headline_loss(patient_d), headline_loss(scholar)
 print(f"loss per headline token: untrained {untrained:.2f}, patient D {d_loss:.2f}, mended {mended_loss:.2f}")
 for made, editor in headlines(scholar, exam[: settings.pick(smoke=1, cpu=3)]):
-    print(f"editor: {editor:<42} mended: {' '.join(made)}")
+    print(f"editor: {editor}\nmended: {' '.join(made)}")
 
 
 # %%

@@ -513,7 +513,7 @@ widgets.explore(hand_over, threshold=(0.5, 0.99, 0.01))
 mistakes = np.flatnonzero(predicted != truth)
 for row in sorted(mistakes, key=lambda row: -confidence[row])[:8]:
     text = splits["validation"]["text"][int(row)]
-    print(f"{names[truth[row]]:>13} → {names[predicted[row]]:<13} {confidence[row]:.0%}  {text[:75]}")
+    print(f"{names[truth[row]]:>13} → {names[predicted[row]]:<13} {confidence[row]:.0%}  {text[:60]}")
 print(f"\n{len(mistakes)} of {len(truth):,} validation texts are wrong (three seeds, averaged).")
 
 # %% [markdown]
