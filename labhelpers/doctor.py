@@ -15,7 +15,7 @@ from typing import Any
 from . import assets, lock_age
 from .settings import current, write_atomically
 
-MINIMUM_MEMORY_GIB = 4
+MINIMUM_MEMORY_GIB = 7  # what a machine sold with 8 GB shows
 MINIMUM_DISK_GIB = 3
 
 

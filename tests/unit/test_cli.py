@@ -37,6 +37,13 @@ def test_doctor_finds_nothing_wrong_where_the_tests_run():
     assert [finding for finding in doctor.examine() if not finding.ok] == []
 
 
+def test_every_lesson_fits_the_smallest_machine_that_the_doctor_accepts():
+    peaks = {lesson: measured["peak_gib"] for lesson, measured in doctor.measurements().items()}
+    assert len(peaks) > 20
+    too_large = {lesson: peak for lesson, peak in peaks.items() if peak > doctor.MINIMUM_MEMORY_GIB * 2 / 3}
+    assert not too_large  # the rest is for the system and the browser
+
+
 def test_doctor_reports_a_package_that_left_the_lock(monkeypatch):
     monkeypatch.setattr(doctor, "locked_versions", lambda: {"pytest": "0.0.1", "no-such-package": "1.0"})
     finding = doctor._packages()[0]
