@@ -376,8 +376,8 @@ plots.show(figure, alt=f"Difference of each rank to r = 4 on unseen sentences. {
 # three seeds the intervals are rather too narrow than too wide.)
 #
 # A warning about our own method: each row's rate was chosen with one seed, and a row that chooses unluckily looks like a
-# worse rank. A first version of this lesson chose on less than half as many sentences. There r = 4 picked another rate, and
-# all three comparisons came out "clearly different". More sentences for choosing, and the finding was gone.
+# worse rank. So before you believe a "clearly different", let the rates be chosen on more sentences, and see whether it
+# stays.
 #
 # So hold the two effects against each other: what the *rank* did at its own best rate, and what the
 # *rate* did within a row of the grid. No law about ranks follows from one small task. What carries over is which knob
