@@ -1463,7 +1463,7 @@ for row, name in enumerate(finalists):
     axes.plot(scores, [row] * len(scores), "o", color="C0", alpha=0.7)
     axes.plot(means[name], row, "|", color="#222222", ms=18, mew=2)
 axes.set_yticks(range(len(finalists)), list(finalists))
-axes.invert_yaxis()
+axes.set_ylim(len(finalists) - 0.5, -0.5)
 leader = means.idxmax()
 title = f"On fresh sentences and seeds: {leader} leads with {means[leader]:.1f} %"
 axes.set(title=title, xlabel="accuracy on confirm (%), one dot per seed")
