@@ -131,7 +131,7 @@ def bootstrap(score, *parts, draws=1000):
 
 
 # %% [markdown]
-# A trap before we begin, into which the first version of this lesson fell. Sorting texts by length saves padding, so the
+# A trap before we begin. Sorting texts by length saves padding, so the
 # course trains with `train_sampling_strategy="group_by_length"`. `Trainer.predict` obeys it as well, and returns its
 # answers **in another order than your rows**, without a word. Where a score is computed from predictions and labels
 # that travel together, nobody notices. Where you lay the answers beside your own texts, as we do all day, each text

@@ -303,9 +303,8 @@ with tracking.start_run("mini-project", mine) as parent:
 # %% [markdown]
 # ### A trap, sprung on purpose
 #
-# The earlier lessons put texts of like length into one batch: less padding, quicker steps. When we wrote this lesson, we
-# left that switch where it was, and LoRA found no spam. We tried other rates and smaller batches; it looked as if LoRA
-# could not learn a rare class. Now you: LoRA's better rate again, the same seeds, the same texts. Only the order
+# The earlier lessons put texts of like length into one batch: less padding, quicker steps. What if
+# somebody leaves that switch where it was? LoRA's better rate again, the same seeds, the same texts. Only the order
 # differs. (These runs stay out of the log. They are no candidates.)
 
 # %%
