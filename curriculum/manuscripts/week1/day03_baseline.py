@@ -951,7 +951,7 @@ if series["one person"]:
 # "a"  They are longer, so the encoder cuts off the end of them.
 # "b"  There are few of them, so their accuracy is only noise.
 # "c"  The text carries little evidence, and the label hangs on a few raters: others might have
-# flipped it.
+#      flipped it.
 # "d"  Both models ignore the order of words, and mild praise is a matter of word order.
 # Answer with one letter in quotes.
 reason = ...

@@ -1018,9 +1018,8 @@ print(f"doubling the epochs (twice the updates) changes it by {in_loss['epochs']
 
 # %% tags=["exercise"] exercise="day08/seeds" answer="seeds_needed" minutes=6 difficulty=2
 # noise: standard deviation between runs that differ in the seed only. difference: what you want
-# to see. Same unit.
-# Return the smallest whole number n of seeds per setting with difference >= 2 * noise * sqrt(2
-# / n).
+# to see, in the same unit. Return the smallest whole number n of seeds per setting with
+# difference >= 2 * noise * sqrt(2 / n).
 def seeds_needed(noise, difference): ...
 
 
