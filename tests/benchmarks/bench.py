@@ -17,7 +17,12 @@ from typing import Annotated, Any
 
 import typer
 
-from labhelpers import data, doctor, metrics, models, running, settings, timetable, training
+from labhelpers import data, models, training
+from labhelpers.core import settings, timetable
+from labhelpers.lesson import session
+from labhelpers.tools import doctor
+from labhelpers.tools.authoring import running
+from labhelpers.training import metrics
 
 BUDGETS = {
     "import_seconds": "< 0.1",
@@ -36,7 +41,7 @@ READY = [day["id"] for day in timetable.lessons() if day["status"] == "ready"]
 def measure_import() -> dict[str, float]:
     """Time `import labhelpers` in fresh interpreters, the interpreter's own start excluded."""
     code = (
-        "import time; t = time.perf_counter(); import labhelpers, labhelpers.settings, labhelpers.training; \
+        "import time; t = time.perf_counter(); import labhelpers, labhelpers.core.settings, labhelpers.training; \
 print(time.perf_counter() - t)"
     )
     times = [float(subprocess.check_output([sys.executable, "-c", code])) for _ in range(7)]
@@ -86,10 +91,10 @@ def measure_class() -> dict[str, float]:
 
     from rich.console import Console
 
-    from labhelpers import classroom
+    from labhelpers.tools.classroom import report as classroom
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
-    import learners
+    from tests.progress import learners
 
     with tempfile.TemporaryDirectory() as folder:
         learners.write_class(Path(folder), CLASS)
@@ -217,7 +222,7 @@ def main(
 ) -> None:
     """Measure, print the table, write the JSON."""
     warnings.filterwarnings("ignore", message=".*is_gradient_checkpointing.*")
-    settings.start("day04")
+    session.start("day04")
     results: dict[str, Any] = measure_import()
     results |= measure_setup() if setup else {}
     results |= measure_class()

@@ -5,7 +5,7 @@ import re
 from contextlib import contextmanager
 from pathlib import Path
 
-from labhelpers.settings import current
+from labhelpers.core.settings import current
 
 # What the course wrote: rendered Markdown and the outputs of cells. Everything else on the page is JupyterLab's.
 CONTENT = ".jp-OutputArea-output, .jp-MarkdownOutput"

@@ -14,7 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from labhelpers.settings import current
+from labhelpers.core.settings import current
 
 LONGEST_START = 120  # seconds
 COPIED = ("labhelpers", "lessons", "curriculum", "README.md", "pyproject.toml", "requirements.lock")
@@ -59,7 +59,7 @@ def running_lab(folder: Path) -> Iterator[Lab]:
     course = folder / "course"
     _copy_course(course)
     log = folder / "lab.log"
-    command = [sys.executable, "-c", "from labhelpers.cli import main; main()", "start", "--no-browser"]
+    command = [sys.executable, "-c", "from labhelpers.tools.cli import main; main()", "start", "--no-browser"]
     with open(log, "w") as stream:
         process = subprocess.Popen(
             [*command, "--port", str(_free_port())], cwd=course, env=_learners_environment(folder),

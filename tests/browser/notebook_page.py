@@ -6,7 +6,7 @@ from pathlib import Path
 
 import nbformat
 
-from labhelpers import timetable
+from labhelpers.core import timetable
 
 LONGEST_RUN = 600_000  # milliseconds for one lesson on a busy machine
 PATIENCE = 30_000  # milliseconds for anything else

@@ -4,7 +4,8 @@ import json
 
 from playwright.sync_api import expect
 
-from labhelpers import answers, plots, timetable
+from labhelpers.core import answers, timetable
+from labhelpers.display import plots
 
 from .notebook_page import Notebook, Watched, write_notebook
 

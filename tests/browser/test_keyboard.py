@@ -6,7 +6,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from labhelpers import answers
+from labhelpers.core import answers
 
 from .notebook_page import Notebook, write_notebook
 

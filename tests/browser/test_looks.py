@@ -5,7 +5,7 @@ import re
 import pytest
 from playwright.sync_api import expect
 
-from labhelpers import timetable
+from labhelpers.core import timetable
 
 from .appearance import DARK, LAPTOP, LIGHT, TABLET, grave_issues, photograph, seen_in, texts_that_do_not_fit
 from .notebook_page import Notebook

@@ -7,8 +7,8 @@ from urllib.parse import unquote
 import pytest
 from playwright.sync_api import expect
 
-from labhelpers import timetable
-from labhelpers.settings import current
+from labhelpers.core import timetable
+from labhelpers.core.settings import current
 
 READY = [day for day in timetable.lessons() if day["status"] == "ready"]
 

@@ -12,8 +12,11 @@ from pathlib import Path
 import colab_runtime as runtime
 import pytest
 
-from labhelpers import authoring, colab, manuscripts, settings, timetable
-from labhelpers.settings import LabError
+from labhelpers.core import settings, timetable
+from labhelpers.core.settings import LabError
+from labhelpers.tools import colab
+from labhelpers.tools.authoring import manuscripts
+from labhelpers.tools.authoring import notebooks as authoring
 
 HERE = Path(__file__).parent
 # `make colab` names a Python of Colab's minor version here: then Colab's packages are really installed, and ours fetched.

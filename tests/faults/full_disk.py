@@ -36,7 +36,7 @@ def free():
 
 def told(action):
     """Run something on a full disk; return the message of its LabError, or the whole traceback of anything else."""
-    from labhelpers.settings import LabError
+    from labhelpers.core.settings import LabError
 
     said = io.StringIO()
     try:
@@ -83,7 +83,9 @@ def checkpoint(report):
 
 def progress(report):
     """Ticks, journal, an attempt and an exercise."""
-    from labhelpers import exercise, progress, quiz, settings
+    from labhelpers import progress
+    from labhelpers.core import settings
+    from labhelpers.lesson import exercise, quiz
 
     folder = settings.current().progress
     progress.tick("D04-T1")
@@ -108,14 +110,14 @@ def progress(report):
 
 def unpacking(report):
     """An asset is unpacked while the disk fills up."""
-    from labhelpers import assets, unpacking
+    from labhelpers.data import assets, unpacking
 
     archive = Path(os.environ["LAB_ARCHIVES"]) / "small-1.whl"
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("a.bin", os.urandom(5000))
         file.writestr("b.bin", os.urandom(5000))
-    from labhelpers import fetching
+    from labhelpers.data import fetching
 
     asset = assets.Asset(
         "small", "test", "Small", "small", "1", archive.name, archive.stat().st_size, fetching.sha256(archive), 20_000, 1,
@@ -140,7 +142,7 @@ def tracking(report):
     """MLflow runs, results, a database made."""
     import mlflow
 
-    from labhelpers import tracking
+    from labhelpers.training import tracking
 
     report["database"] = on_a_full_disk(lambda: tracking.setup("sentiment"))
 

@@ -10,11 +10,13 @@ import nbclient
 import nbformat
 from nbclient.exceptions import CellExecutionError, DeadKernelError
 
-from labhelpers import authoring, manuscripts, timetable
+from labhelpers.core import timetable
+from labhelpers.tools.authoring import manuscripts
+from labhelpers.tools.authoring import notebooks as authoring
 
 ITEMS = [item["id"] for item in timetable.lesson("day04")["checklist"]]
 # A third of the smoke profile's sentences: the same lesson, and a training of seconds.
-QUICK = "from labhelpers import settings\nsettings.SMOKE_EXAMPLES = 210\n"
+QUICK = "from labhelpers.core import settings\nsettings.SMOKE_EXAMPLES = 210\n"
 # The cell in which a learner writes two sentences for the journal.
 ENTRY = re.compile(r'^(what_\w+) = "…"$', re.MULTILINE)
 

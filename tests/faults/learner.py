@@ -5,7 +5,7 @@ import re
 from dataclasses import dataclass
 from pathlib import Path
 
-from labhelpers import checklist_file
+from labhelpers.progress import markdown
 
 BEGUN = "# Foundations\n\nmine, with spaces at the end  \n- [x] read <!-- id: D04-T1 -->\n- [ ] buy milk\n"
 JOURNAL = "# Journal\n\n## 2026-11-18 · Day 3\n\nBefore the fault: é, 漢字.\n"
@@ -46,7 +46,7 @@ def assert_nothing_lost(before: Work, after: Work) -> None:
 
 def ticked(work: Work) -> set[str]:
     """Ids with a tick."""
-    return {id for id, done in checklist_file.boxes(work.checklist.decode("utf-8")).items() if done}
+    return {id for id, done in markdown.boxes(work.checklist.decode("utf-8")).items() if done}
 
 
 def _untick(content: bytes) -> bytes:

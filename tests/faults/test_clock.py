@@ -8,7 +8,11 @@ from types import SimpleNamespace
 
 import pytest
 
-from labhelpers import journal, live, progress, settings, standing, start, streaks, tracking
+from labhelpers import progress
+from labhelpers.core import settings
+from labhelpers.progress import journal, standing, streaks
+from labhelpers.tools import start_page
+from labhelpers.training import live, tracking
 
 AHEAD = timedelta(days=3)
 SECONDS = AHEAD.total_seconds()
@@ -56,7 +60,7 @@ def test_the_streak_of_the_future_is_kept(work_of_the_future):
 
 def test_the_start_page_is_shown_all_the_same(work_of_the_future):
     progress.tick("D04-T1")
-    assert "## Next" in start.page(standing.now())
+    assert "## Next" in start_page.page(standing.now())
 
 
 def test_what_a_killed_process_left_in_the_future_is_not_thrown_away(work_of_the_future):

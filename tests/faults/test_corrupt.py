@@ -7,7 +7,11 @@ import sys
 
 import pytest
 
-from labhelpers import doctor, guesses, runs, saved_models, settings, start, tracking, training, widgets
+from labhelpers import training
+from labhelpers.core import settings, timing
+from labhelpers.display import guesses, widgets
+from labhelpers.tools import start_page
+from labhelpers.training import runs, saved_models, tracking
 
 
 @pytest.fixture
@@ -134,8 +138,8 @@ def test_an_empty_results_file_costs_that_lessons_results_only(workspace, capsys
 @pytest.mark.parametrize("content", ["", "{}", '{"float32": 0}', "[1]"])
 def test_a_damaged_measurement_of_this_machine_does_not_stop_the_start_page(workspace, content):
     (workspace / "machine.json").write_text(content)
-    assert "Next" in start.page()
-    assert doctor.predicted_minutes("day04") > 0
+    assert "Next" in start_page.page()
+    assert timing.predicted_minutes("day04") > 0
 
 
 def test_guesses_that_cannot_be_read_are_kept(workspace, capsys):

@@ -9,8 +9,9 @@ import sys
 import pytest
 from safetensors import SafetensorError
 
-from labhelpers import runs, settings
-from labhelpers.settings import LabError
+from labhelpers.core import settings
+from labhelpers.core.settings import LabError
+from labhelpers.training import runs
 
 # A disk of its own, seen by this process and its children alone; it goes when they end.
 OWN_DISK = ["unshare", "--map-root-user", "--mount", "sh", "-c", 'mount -t tmpfs -o size=24m none "$1" && shift && exec "$@"', "sh"]  # fmt: skip

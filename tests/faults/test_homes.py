@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from labhelpers import settings, tracking
-from labhelpers.settings import LabError
+from labhelpers.core import settings
+from labhelpers.core.settings import LabError
+from labhelpers.training import tracking
 
 ROOT = Path(__file__).parents[2]
 DROP_FROM_BOUNDING_SET, OVERRIDE_PERMISSIONS = 24, 1  # PR_CAPBSET_DROP, CAP_DAC_OVERRIDE of Linux

@@ -4,7 +4,7 @@ import asyncio
 
 import pytest
 
-from labhelpers import settings
+from labhelpers.core import settings
 
 from . import kernels
 

@@ -9,7 +9,8 @@ import time
 
 import pytest
 
-from labhelpers import progress, settings
+from labhelpers import progress
+from labhelpers.core import settings
 
 from . import kernels, learner
 

@@ -7,7 +7,9 @@ import sys
 import time
 from concurrent.futures import ThreadPoolExecutor
 
-from labhelpers import data, progress, runs, saved_models, settings, swapping
+from labhelpers import data, progress
+from labhelpers.core import settings, swapping
+from labhelpers.training import runs, saved_models
 
 from . import learner
 

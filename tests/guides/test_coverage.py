@@ -7,8 +7,9 @@ from pathlib import Path
 import pytest
 import yaml
 
-from labhelpers import guides, timetable
-from labhelpers.settings import current
+from labhelpers.core import timetable
+from labhelpers.core.settings import current
+from labhelpers.tools.authoring import guides
 
 PATH = current().root / "curriculum" / "coverage.yaml"
 COVERAGE = yaml.safe_load(PATH.read_text(encoding="utf-8"))

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from labhelpers import guides
+from labhelpers.tools.authoring import guides
 
 PAGES = guides.pages()
 WORDS_PER_MINUTE, LONGEST_READ = 200, 10

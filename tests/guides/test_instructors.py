@@ -8,8 +8,9 @@ import pytest
 import typer
 import yaml
 
-from labhelpers import cli, guides
-from labhelpers.settings import current
+from labhelpers.core.settings import current
+from labhelpers.tools import cli
+from labhelpers.tools.authoring import guides
 
 PAGE = (guides.folder() / "instructors.md").read_text(encoding="utf-8")
 FILES = {block.file: block.code for block in guides.blocks(PAGE) if block.file}

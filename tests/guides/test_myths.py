@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from labhelpers import guides
+from labhelpers.tools.authoring import guides
 
 ENTRY = guides.folder() / "myths_measured.md"
 PAGES = sorted(path for path in guides.folder().glob("myths_*.md") if path != ENTRY)

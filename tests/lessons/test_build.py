@@ -5,8 +5,10 @@ import json
 import nbformat
 import pytest
 
-from labhelpers import answers, authoring, manuscripts, quiz, timetable
-from labhelpers.settings import LabError, current
+from labhelpers.core import answers, timetable
+from labhelpers.tools.authoring import notebooks as authoring, manuscripts
+from labhelpers.lesson import quiz
+from labhelpers.core.settings import LabError, current
 
 READY = [day for day in timetable.lessons() if day["status"] == "ready"]
 IDS = [day["id"] for day in READY]

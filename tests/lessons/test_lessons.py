@@ -12,8 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from labhelpers import running, timetable, verifying
-from labhelpers.settings import current
+from labhelpers.tools.authoring import running, verify as verifying
+from labhelpers.core import timetable
+from labhelpers.core.settings import current
 
 READY = [day["id"] for day in timetable.lessons() if day["status"] == "ready"]
 LONGEST_OUTPUT = 50

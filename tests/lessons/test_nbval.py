@@ -9,8 +9,9 @@ from dataclasses import replace
 
 import pytest
 
-from labhelpers import settings, start, timetable
-from labhelpers.settings import current
+from labhelpers.core import settings, timetable
+from labhelpers.tools import start_page
+from labhelpers.core.settings import current
 
 READY = [day for day in timetable.lessons() if day["status"] == "ready"]
 
@@ -47,8 +48,8 @@ def test_start_page_passes_too(tmp_path, monkeypatch):
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(root / name, tmp_path)
     own = replace(settings.current(), root=tmp_path)
-    monkeypatch.setattr(start, "current", lambda: own)
-    start.write_notebook()
+    monkeypatch.setattr(start_page, "current", lambda: own)
+    start_page.write_notebook()
     done = nbval(tmp_path, "lessons/")
     assert_green_and_quiet(done)
     assert "2 passed" in done.stdout

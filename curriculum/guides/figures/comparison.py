@@ -1,6 +1,6 @@
 """Each technique's accuracy minus LoRA's, with its interval, from the published runs."""
 
-from labhelpers import comparison_page
+from labhelpers.tools.comparison import page as comparison_page
 
 
 def figure():

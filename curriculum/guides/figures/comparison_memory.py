@@ -1,6 +1,6 @@
 """What a training step keeps in memory, by technique and by kind, from the published runs."""
 
-from labhelpers import comparison_page
+from labhelpers.tools.comparison import page as comparison_page
 
 
 def figure():

@@ -1,7 +1,8 @@
 """The largest change that fits: which method for which model on which card."""
 
-from labhelpers import decisions, planner
-from labhelpers.plot_canvas import cell_axes
+from labhelpers import planner
+from labhelpers.display.canvas import cell_axes
+from labhelpers.models import decisions
 
 MODELS = {
     "distilbert-base": "DistilBERT 66M", "smollm2-360m": "SmolLM2 362M", "gpt2-xl": "GPT-2 XL 1.6B",

@@ -6,8 +6,8 @@ import numpy as np
 import yaml
 from matplotlib.figure import Figure
 
-from labhelpers import guides
-from labhelpers.plot_canvas import cell_axes
+from labhelpers.display.canvas import cell_axes
+from labhelpers.tools.authoring import guides
 
 PAGE = Path(__file__).parents[1] / "dvc_and_mlflow.md"
 

@@ -1,7 +1,7 @@
 """Bytes of full fine-tuning for seven billion weights, by recipe."""
 
 from labhelpers import memory, plots
-from labhelpers.plot_canvas import row_axes, row_texts
+from labhelpers.display.canvas import row_axes, row_texts
 
 RECIPES = {
     "AdamW, float32": (4, "adamw"),

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from labhelpers import plot_canvas
+from labhelpers.display import canvas
 
 STEPS = 40
 
@@ -23,7 +23,7 @@ def figure():
     start = np.mean(y**2)
     best, cliff = rates[losses.argmin()], rates[losses > start].min()
     title = f"At a rate of {best:.2f} the loss is lowest; {cliff / best - 1:.0%} more, and it explodes"
-    drawn, axes = plot_canvas.plain_axes(title, "learning rate", f"loss after {STEPS} steps")
+    drawn, axes = canvas.plain_axes(title, "learning rate", f"loss after {STEPS} steps")
     axes.semilogx(rates, np.minimum(losses, 1.3 * start))
     axes.axhline(start, color="#777777", lw=1, ls="--")
     axes.set_ylim(0, 1.25 * start)

@@ -3,7 +3,7 @@
 from matplotlib.patches import Rectangle
 
 from labhelpers import models, plots
-from labhelpers.plot_canvas import plain_axes
+from labhelpers.display.canvas import plain_axes
 
 
 def figure():

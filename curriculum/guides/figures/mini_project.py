@@ -3,7 +3,8 @@
 import matplotlib.pyplot as plt
 import yaml
 
-from labhelpers import guides, plots
+from labhelpers import plots
+from labhelpers.tools.authoring import guides
 
 
 def figure():

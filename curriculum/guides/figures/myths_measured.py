@@ -2,7 +2,8 @@
 
 import re
 
-from labhelpers import guides, plots
+from labhelpers import plots
+from labhelpers.tools.authoring import guides
 
 PAGES = {
     "myths_counts": "parameter counts",

@@ -3,7 +3,7 @@
 from matplotlib.figure import Figure
 from matplotlib.patches import FancyBboxPatch
 
-from labhelpers.plot_canvas import COLOURS, plain_axes
+from labhelpers.display.canvas import COLOURS, plain_axes
 
 STEPS = (
     ("you write", ("src/", "params.yaml", "dvc.yaml"), "Git"),

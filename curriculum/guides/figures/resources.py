@@ -5,8 +5,8 @@ from pathlib import Path
 
 from matplotlib.figure import Figure
 
-from labhelpers import guides
-from labhelpers.plot_canvas import COLOURS, row_axes, row_texts
+from labhelpers.display.canvas import COLOURS, row_axes, row_texts
+from labhelpers.tools.authoring import guides
 
 PAGE = Path(__file__).parents[1] / "resources.md"
 

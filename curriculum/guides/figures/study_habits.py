@@ -5,7 +5,7 @@ import math
 from matplotlib.figure import Figure
 
 from labhelpers import timetable
-from labhelpers.plot_canvas import COLOURS, row_axes, row_texts
+from labhelpers.display.canvas import COLOURS, row_axes, row_texts
 
 BLOCK = 25  # minutes
 

@@ -1,7 +1,7 @@
 """Two recorded runs: one that stops in time, one that goes on too long."""
 
 from labhelpers import plots, recorded_runs
-from labhelpers.plot_canvas import COLOURS
+from labhelpers.display.canvas import COLOURS
 
 
 def curve(run, key):

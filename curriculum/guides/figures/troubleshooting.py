@@ -3,8 +3,8 @@
 from matplotlib.figure import Figure
 
 from labhelpers import recorded_runs
-from labhelpers.plot_canvas import COLOURS, plain_axes
-from labhelpers.plot_labels import line_ends
+from labhelpers.display.canvas import COLOURS, plain_axes
+from labhelpers.display.labels import line_ends
 
 
 def figure() -> Figure:

@@ -913,7 +913,7 @@ import platform
 import sys
 from importlib.metadata import version
 
-from labhelpers import doctor
+from labhelpers.tools import doctor
 
 locked = doctor.locked_versions()
 print(f"Python {platform.python_version()} from {sys.prefix}")

@@ -38,7 +38,7 @@ from transformers import (
     set_seed,
 )
 
-from labhelpers import guides, memory, own_files, training
+from labhelpers import memory, training
 
 # %% [markdown]
 # ## Why today matters
@@ -79,7 +79,7 @@ guess = widgets.predict(
 # list of the second now:
 
 # %%
-pitfalls = (guides.folder() / "pitfalls.md").read_text(encoding="utf-8")
+pitfalls = (lab.root / "curriculum" / "guides" / "pitfalls.md").read_text(encoding="utf-8")
 print("\n".join(re.findall(r"^## (\d.*)$", pitfalls, flags=re.MULTILINE)))
 
 # %%
@@ -1586,15 +1586,19 @@ my_flow = """
 """
 
 # %%
-page = lab.progress / "my_troubleshooting.md"
-was_there = page.exists()
 seen = "\n".join(f"- {name} ({row['look']})" for name, row in ledger.items())
-pages = f"# My troubleshooting flow\n{my_flow}\n## Broken and mended on Day 10\n\n{seen}\n\nPitfalls I have met: {met or 'none yet'}\n"
-with own_files.locked():
-    own_files.change(page, lambda raw: pages.encode() if raw is None else raw)
+pages = f"""# My troubleshooting flow
+{my_flow}
+## Broken and mended on Day 10
+
+{seen}
+
+Pitfalls I have met: {met or "none yet"}
+"""
+is_new = progress.keep_page("my_troubleshooting.md", pages)
 print(
-    f"{page.name} in your progress folder",
-    "was there already: it is yours, so it stays as it is." if was_there else "is written.",
+    "my_troubleshooting.md in your progress folder",
+    "is written." if is_new else "was there already: it is yours, so it stays as it is.",
 )
 
 # %% [markdown]

@@ -32,9 +32,6 @@ from labhelpers import (  # fmt: skip
     plots,
     progress,
     project,
-    project_checks,
-    project_data,
-    project_report,
     quiz,
     tracking,
     widgets,
@@ -62,7 +59,7 @@ from labhelpers import (  # fmt: skip
 source = "spam"
 
 mine = re.sub(r"\W+", "-", Path(source).stem)  # the project's name, which is also its folder
-findings = project_report.check(mine)
+findings = project.check(mine)
 
 # %% [markdown]
 # On the first run, a list of failures. That is how it should be: an empty folder is a project that has earned nothing
@@ -256,7 +253,7 @@ def clean(text):
 
 
 cleaned = [(clean(text), label) for text, label in pairs]
-assert all(clean(text) == project_data.clean(text) for text, _ in pairs)
+assert all(clean(text) == project.clean(text) for text, _ in pairs)
 print(clean("Ur at &lt;TIME&gt; &amp; I am  &lt;#&gt;  min late. CALL 09061701461 NOW"))
 
 # %% [markdown]
@@ -374,14 +371,14 @@ if source == "spam":
 else:
     raw = data.load(source)  # your own file: data.load(source, text="…", label="…") names its columns
 
-one_each = project_data.one_of_each(raw)
+one_each = project.one_of_each(raw)
 print(f"{len(raw):,} texts, {len(raw) - len(one_each):,} of them copies or disputed, {len(one_each):,} kept")
 
 # %%
 if lab.max_examples and len(one_each) > lab.max_examples:  # the smoke profile, which only tries things out
     one_each = one_each.shuffle(seed=data.SPLIT_SEED).select(range(lab.max_examples))
 
-project.keep(mine, data.split(one_each, project_data.FRACTIONS))
+project.keep(mine, data.split(one_each, project.FRACTIONS))
 splits = project.splits(mine)  # train and validation. The test stays in the folder until tomorrow evening.
 
 # %% [markdown]
@@ -512,8 +509,8 @@ print(", ".join(f"price {price}: {winner}" for price, winner in zip(prices, chea
 # F1 we want, as a list of its number; `None` means the mean over all.
 
 # %%
-wanted = project_data.PLANS.get(mine, project_data.OTHER)
-focus = project_data.focus(mine, wanted["focus"])
+wanted = project.PLANS.get(mine, project.OTHER)
+focus = project.focus(mine, wanted["focus"])
 
 
 def score(truth, predicted):
@@ -685,15 +682,15 @@ print(
 # split of a *copy*. Does anybody notice?
 
 # %%
-state = project_report.state(mine)
+state = project.state(mine)
 planted = {**state.rows[0], "split": "test", "text": state.rows[0]["text"].upper() + "!"}
-spoilt = project_checks.State([*state.rows, planted], state.entries, state.unwritten)
-caught = project_checks.no_leaks(spoilt)
+spoilt = project.State([*state.rows, planted], state.entries, state.unwritten)
+caught = project.no_leaks(spoilt)
 print("Next:", caught[1])
-assert caught and project_checks.no_leaks(state) is None
+assert caught and project.no_leaks(state) is None
 
 # %%
-findings = project_report.check(mine)
+findings = project.check(mine)
 
 # %% [markdown]
 # What is open is tomorrow's work. Two sentences for the journal, while you still know: what was wrong with your raw
@@ -754,7 +751,7 @@ assert accuracy_score(truth, said) == 0.87 and f1_score(truth, said, zero_divisi
         ],
         "proof": """
 import re
-from labhelpers.splitting import text_hash
+from labhelpers.data import text_hash
 train, test = "call 0871 now", "call 0906 now"
 assert text_hash(train) != text_hash(test)
 assert text_hash(re.sub(r"\\d", "0", train)) == text_hash(re.sub(r"\\d", "0", test))

@@ -44,9 +44,6 @@ from labhelpers import (  # fmt: skip
     plots,
     progress,
     project,
-    project_checks,
-    project_data,
-    project_report,
     quiz,
     timetable,
     tracking,
@@ -64,7 +61,7 @@ from labhelpers import (  # fmt: skip
 source = "spam"  # as on Saturday
 
 mine = re.sub(r"\W+", "-", Path(source).stem)
-project_data.starter(source, mine)
+project.starter(source, mine)
 splits = project.splits(mine)
 plan = project.latest(mine, "plan")
 baselines = {entry["name"]: entry["score"] for entry in project.entries(mine, "baseline")}
@@ -89,7 +86,7 @@ gain_guess = widgets.predict(
 
 # %%
 names = splits["train"].features["label"].names
-focus = project_data.focus(mine, plan["focus"])
+focus = project.focus(mine, plan["focus"])
 truth = np.array(splits["validation"]["label"])
 
 
@@ -361,9 +358,9 @@ plots.show(figure, alt=f"Texts of the rarest class in each batch, in two orders.
 # method?
 
 # %%
-log = project_checks.State(entries=project.entries(mine)).of("run")
+log = project.State(entries=project.entries(mine)).of("run")
 here = {(method, f"rate {rate:g}") for method, rate, _ in logits}
-grouped = {key: runs for key, runs in project_checks.settings_of(log).items() if key in here}
+grouped = {key: runs for key, runs in project.settings_of(log).items() if key in here}
 dots = [
     (f"{method}, {setting}, seed {run['seed']}", 100 * run["score"])
     for (method, setting), runs in grouped.items()
@@ -460,13 +457,13 @@ misconceptions = [
 listed = [run for runs in grouped.values() for run in runs]
 method, setting = choose(listed)
 chosen_runs = grouped[method, setting]
-mean = project_checks.mean_score(chosen_runs)
+mean = project.mean_score(chosen_runs)
 project.note(mine, "choice", method=method, setting=setting, on="validation")
 gain_guess.compare(100 * (mean - baselines["tf-idf"]))
 for (how, what), runs in grouped.items():
     if len(runs) >= 3:
         print(
-            f"{how:<5} {what}: mean {project_checks.mean_score(runs):.1%}, {np.mean([run['seconds'] for run in runs]):.0f} s per run"
+            f"{how:<5} {what}: mean {project.mean_score(runs):.1%}, {np.mean([run['seconds'] for run in runs]):.0f} s per run"
         )
 print(f"Chosen: {method} with {setting}")
 
@@ -645,15 +642,15 @@ print(f"Where it was chosen, on validation, the gain was {100 * (mean - baseline
 # model. Six questions, two or three sentences each.
 
 # %%
-project_report.show(mine)
+project.show(mine)
 
 # %% [markdown]
 # Open `progress/mini_project.md` in a text editor (a double click in JupyterLab's file browser), replace each line in
 # italics, save, and run the next cell. What you write is never overwritten; the numbers above it are renewed.
 
 # %%
-project_report.write(mine)
-findings = project_report.check(mine)
+project.write(mine)
+findings = project.check(mine)
 
 # %% [markdown]
 # ## Present it in five minutes
@@ -728,7 +725,7 @@ quiz = [
             ("Success, with a margin of one point.", "A margin chosen after the result is no margin.", False),
         ],
         "proof": """
-from labhelpers.project_report import words
+from labhelpers.lesson.project import words
 assert "cannot tell" in words(0.006, 0.022, 0.02)
 """,
     },

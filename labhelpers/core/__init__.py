@@ -1,0 +1,1 @@
+"""The ground floor: settings, errors, safe files, the course's own YAML, sealed answers. Knows no lesson."""

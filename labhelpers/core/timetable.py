@@ -1,0 +1,136 @@
+"""Reads curriculum/timetable.yaml, the one place for titles, minutes, checklists and bands."""
+
+from functools import cache
+from typing import Any
+
+from .settings import LabError, current
+
+
+@cache
+def curriculum(name: str) -> dict[str, Any]:
+    """Read one of the YAML files in curriculum/, such as "timetable" or "paths"."""
+    import yaml
+
+    path = current().root / "curriculum" / f"{name}.yaml"
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, yaml.YAMLError) as error:
+        raise LabError(
+            f"The course's own {path} cannot be read: {error}. Get it back with `git checkout {path}`."
+        ) from error
+
+
+def load() -> dict[str, Any]:
+    """Read the whole timetable: `course` and `weeks`; each week holds `days`."""
+    return curriculum("timetable")
+
+
+def weeks() -> list[dict[str, Any]]:
+    """List the weeks of the course, without the group of technique lessons beside them.
+
+    Returns:
+        The entries of the timetable, in order.
+    """
+    return [week for week in load()["weeks"] if week["id"].startswith("week")]
+
+
+def lessons() -> list[dict[str, Any]]:
+    """List every day and weekend in teaching order, then the technique lessons.
+
+    Returns:
+        One dictionary per lesson, as in the timetable, with the id of its week added as `week`.
+    """
+    return [{**day, "week": week["id"]} for week in load()["weeks"] for day in week["days"]]
+
+
+def lesson(lesson_id: str) -> dict[str, Any]:
+    """Find one lesson.
+
+    Args:
+        lesson_id: such as "day04".
+
+    Returns:
+        Its dictionary, with the id of its week as `week`.
+
+    Raises:
+        LabError: when there is no such lesson.
+    """
+    known = {day["id"]: day for day in lessons()}
+    if lesson_id not in known:
+        raise LabError(f"There is no lesson {lesson_id!r}. Choose one of: {', '.join(known)}.")
+    return known[lesson_id]
+
+
+def minutes(day: dict[str, Any]) -> int:
+    """Add up the minutes of a lesson's sections.
+
+    Args:
+        day: a lesson from `lessons()`.
+
+    Returns:
+        Minutes, as planned for a learner (not the machine's run time).
+    """
+    return sum(section["minutes"] for section in day.get("sections", []))
+
+
+def label(day: dict[str, Any]) -> str:
+    """Name a lesson's place in the course.
+
+    Args:
+        day: a lesson from `lessons()`.
+
+    Returns:
+        Such as "Day 4", "Weekend 1, Saturday" or "LoRA, intermediate".
+    """
+    if "label" in day:
+        return str(day["label"])
+    if day["id"].startswith("day"):
+        return f"Day {int(day['id'].removeprefix('day'))}"
+    weekend, weekday = day["id"].split("_")
+    return f"Weekend {weekend.removeprefix('weekend')}, {weekday.capitalize()}"
+
+
+def group(week_id: str) -> str:
+    """Name a week, or the group of lessons beside the weeks.
+
+    Args:
+        week_id: id of an entry of `load()["weeks"]`.
+
+    Returns:
+        Such as "Week 1", or "Techniques".
+    """
+    number = week_id.removeprefix("week")
+    return f"Week {number}" if number.isdigit() else week_id.capitalize()
+
+
+def band(lesson_id: str, name: str) -> tuple[float, float] | None:
+    """Look up the range in which a recorded result is expected.
+
+    Args:
+        lesson_id: such as "day04".
+        name: name of the result, such as "test_accuracy".
+
+    Returns:
+        (low, high) for the profile in force, or None when the timetable states none.
+    """
+    bands = lesson(lesson_id).get("bands", {}).get(name, {})
+    limits = bands.get(current().profile)
+    return (float(limits[0]), float(limits[1])) if limits else None
+
+
+def heading(day: dict[str, Any]) -> str:
+    """Name a day as its section does."""
+    return f"{label(day)} · {day['title']}"
+
+
+def items(day: dict[str, Any]) -> list[dict[str, str]]:
+    """List what can be ticked for a day: its checklist and its milestone."""
+    milestone = {"id": day.get("milestone_id"), "text": f"Milestone: {day.get('milestone')}"}
+    return [*(day.get("checklist") or []), *([milestone] if day.get("milestone_id") else [])]
+
+
+def end_of_week(week: dict[str, Any]) -> list[dict[str, str]]:
+    """List what can be ticked for a week as a whole: its checkpoints and its questions of success."""
+    wanted = week.get("questions") or []
+    worded = {row["id"]: row for row in curriculum("paths")["success_questions"]} if wanted else {}
+    return [*(week.get("checkpoints") or []), *({"id": id, "text": worded[id]["text"]} for id in wanted)]

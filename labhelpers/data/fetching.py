@@ -1,0 +1,246 @@
+"""Fetches one package archive: from a folder of ready archives, or resumably from the package index."""
+
+import hashlib
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from ..core.settings import LabError, is_interactive
+
+if TYPE_CHECKING:
+    import requests
+
+ATTEMPTS = 3
+TIMEOUT = (10, 60)  # seconds to connect, seconds of silence
+CHUNK = 1 << 18
+
+
+@dataclass(frozen=True)
+class Asset:
+    """One entry of assets.yaml; the comments there explain the fields."""
+
+    id: str
+    role: str
+    title: str
+    project: str
+    version: str
+    archive: str
+    bytes: int
+    sha256: str
+    disk: int
+    layout: int
+    unpack: list[dict[str, str]] = field(hash=False)
+    licence: str
+    citation: str
+    convert: str | None = None
+
+
+def archive(asset: Asset, downloads: Path) -> Path:
+    """Obtain the archive of an asset, its size and hash verified.
+
+    Args:
+        asset: entry of assets.yaml.
+        downloads: folder for downloads; an unfinished `.part` file there is continued.
+
+    Returns:
+        The archive: in the folder LAB_ARCHIVES if it is there, otherwise in `downloads`.
+
+    Raises:
+        LabError: when the archive can be neither found nor fetched, or has the wrong hash.
+        OSError: when the disk is full or `downloads` cannot be written.
+    """
+    ready = _ready_archive(asset)
+    if ready:
+        return ready
+    final, part = downloads / asset.archive, downloads / f"{asset.archive}.part"
+    if final.exists():  # a process was killed after the download and before the end of unpacking
+        os.replace(final, part)
+    resumed = part.exists()
+    _download(asset, part)
+    found = sha256(part)
+    if found != asset.sha256 and resumed:  # the old part may be what is bad: one clean try
+        part.unlink()
+        _download(asset, part)
+        found = sha256(part)
+    if found != asset.sha256:
+        part.unlink()
+        raise LabError(
+            _wrong_hash(
+                asset,
+                found,
+                "What was downloaded is deleted, the cache is as it was. Run the same command again; ",
+            )
+        )
+    os.replace(part, final)
+    return final
+
+
+def sha256(file: Path) -> str:
+    """Hash a file.
+
+    Args:
+        file: any file.
+
+    Returns:
+        SHA-256 as 64 hexadecimal digits.
+    """
+    with open(file, "rb") as stream:
+        return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def _ready_archive(asset: Asset) -> Path | None:
+    folder = os.environ.get("LAB_ARCHIVES")
+    if not folder:
+        return None
+    if not Path(folder).expanduser().is_dir():
+        raise LabError(
+            f"LAB_ARCHIVES is {folder!r}, which is not a folder. Set it to the folder that holds {asset.archive}, "
+            "or unset it to fetch from the network."
+        )
+    file = Path(folder).expanduser() / asset.archive
+    if not file.exists():
+        return None
+    found = sha256(file)
+    if found != asset.sha256:
+        raise LabError(
+            _wrong_hash(
+                asset,
+                found,
+                f"The file is {file}; nothing was read from it. Copy it there again, or unset LAB_ARCHIVES; ",
+            )
+        )
+    return file
+
+
+def _wrong_hash(asset: Asset, found: str, next_step: str) -> str:
+    return (
+        f"{asset.archive} is not the file the course was checked with: its SHA-256 is {found}, expected "
+        f"{asset.sha256}. {next_step}if it happens again, please report both hashes."
+    )
+
+
+def _download(asset: Asset, part: Path) -> None:
+    """Stream the archive into `part`, going on where an earlier attempt stopped."""
+    import requests
+    from urllib3.exceptions import HTTPError
+
+    for attempt in range(ATTEMPTS):
+        size = part.stat().st_size if part.exists() else 0
+        if size == asset.bytes:
+            return
+        if size > asset.bytes:
+            part.unlink()
+        time.sleep(attempt / 2)
+        try:
+            with requests.Session() as session:
+                _stream(session, _url(asset, session), asset, part)
+        except (requests.RequestException, HTTPError) as error:
+            if attempt == ATTEMPTS - 1:
+                raise LabError(_no_network(asset, part, error)) from error
+    found = part.stat().st_size if part.exists() else 0
+    if found == asset.bytes:
+        return
+    part.unlink(missing_ok=True)
+    raise LabError(_wrong_size(asset, found))
+
+
+def _stream(session: "requests.Session", url: str, asset: Asset, part: Path) -> None:
+    from tqdm.auto import tqdm
+
+    start = part.stat().st_size if part.exists() else 0
+    headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
+    with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
+        if response.status_code == 416:  # the server has no more bytes than we have: begin again
+            part.unlink()
+            return
+        response.raise_for_status()
+        if not response.headers.get("Content-Range", "").startswith(f"bytes {start}-"):
+            start = 0  # the server sends the whole file
+        quiet = not (is_interactive() or sys.stderr.isatty())
+        with (
+            open(part, "ab" if start else "wb") as stream,
+            tqdm(
+                total=asset.bytes, initial=start, unit="B", unit_scale=True, desc=asset.id, disable=quiet
+            ) as bar,
+        ):
+            # Undecoded: the archive itself is wanted, even if a server declares its gzip as an encoding.
+            for block in response.raw.stream(CHUNK, decode_content=False):
+                stream.write(block)
+                bar.update(len(block))
+                if stream.tell() > asset.bytes:
+                    return
+
+
+def _url(asset: Asset, session: "requests.Session") -> str:
+    from pypi_simple import NoSuchProjectError, PyPISimple, UnsupportedContentTypeError
+
+    index = index_url()
+    client = PyPISimple(index, session=session) if index else PyPISimple(session=session)
+    if urlsplit(client.endpoint).scheme not in ("http", "https"):
+        raise LabError(
+            f"pip is set up to use the package index {client.endpoint}, which is not a web address, so "
+            f"{asset.archive} cannot be fetched from it. Set PIP_INDEX_URL to an http(s) index, or copy the file "
+            "into a folder and set LAB_ARCHIVES to that folder."
+        )
+    try:
+        packages = client.get_project_page(asset.project, timeout=TIMEOUT).packages
+    except (NoSuchProjectError, UnsupportedContentTypeError):
+        packages = []
+    for package in packages:
+        if package.filename == asset.archive:
+            return package.url
+    raise LabError(
+        f"The package index at {urlsplit(client.endpoint).hostname} does not offer {asset.archive} (project "
+        f"{asset.project}). Set PIP_INDEX_URL to an index that has it, or copy the file into a folder and set "
+        "LAB_ARCHIVES to that folder, then run the same command again."
+    )
+
+
+def index_url() -> str | None:
+    """Find the package index this machine's pip uses.
+
+    Returns:
+        PIP_INDEX_URL, otherwise the `index-url` of pip's configuration files, otherwise None (the public index).
+    """
+    from_environment = os.environ.get("PIP_INDEX_URL", "").strip()
+    if from_environment:
+        return from_environment
+    # `pip config get` reads the user's file only; `list` merges it with the machine's and the environment's.
+    command = [sys.executable, "-m", "pip", "config", "list"]
+    answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout
+    found = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
+    configured = found.get("install.index-url") or found.get("global.index-url")
+    return configured.strip("'\"") if configured else None
+
+
+def _no_network(asset: Asset, part: Path, error: Exception) -> str:
+    kept = part.stat().st_size if part.exists() else 0
+    return (
+        f"{asset.archive} ({asset.bytes / 1e6:,.0f} MB) could not be fetched: {_reason(error)}. "
+        f"{f'The {kept / 1e6:,.1f} MB that arrived are kept and continued next time. ' if kept else ''}"
+        "Check the connection and run the same command again. Without a network: copy the file from a colleague or "
+        "teacher into a folder, set LAB_ARCHIVES to that folder and run the same command; everything already in "
+        "the cache works offline."
+    )
+
+
+def _reason(error: Exception) -> str:
+    """One short clause: the full text of a connection error is a page long and may hold a password."""
+    import requests
+
+    if isinstance(error, requests.HTTPError) and error.response is not None:
+        return f"the server {urlsplit(error.response.url).hostname} answered {error.response.status_code}"
+    host = urlsplit(getattr(getattr(error, "request", None), "url", None) or "").hostname
+    return f"no answer from {host}" if host else "the connection broke off"
+
+
+def _wrong_size(asset: Asset, found: int) -> str:
+    return (
+        f"{asset.archive} arrived with {found:,} bytes instead of {asset.bytes:,}. The cache is as it was. Run the "
+        "same command again; if it happens again, fetch the file by other means and set LAB_ARCHIVES to its folder."
+    )

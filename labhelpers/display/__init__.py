@@ -1,0 +1,1 @@
+"""What a reader sees and moves: plots, widgets, guesses, tokens."""

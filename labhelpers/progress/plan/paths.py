@@ -1,0 +1,229 @@
+"""Reads curriculum/paths.yaml: learning paths, paces, focus areas and backgrounds as selections of lessons."""
+
+import difflib
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from ...core import timetable
+from ...core.settings import LabError, current
+
+# What the options of `lab plan` are called in the file.
+KINDS = {"path": "paths", "pace": "paces", "focus": "focus", "background": "backgrounds"}
+
+
+@dataclass(frozen=True)
+class Selection:
+    """Which lessons somebody takes.
+
+    Attributes:
+        lessons: ids in teaching order; whatever they build on is in it or in `left_out`.
+        added: those of `lessons` that focus or background brought, with what they build on.
+        left_out: lesson of the path → why it is not taken.
+        techniques: ids of the path's technique lessons, taken beside the others without a date.
+        to_come: ids of planned lessons without minutes, hence without a date.
+        guides: names of the pages to read beside the lessons.
+    """
+
+    lessons: tuple[str, ...]
+    added: tuple[str, ...]
+    left_out: Mapping[str, str]
+    techniques: tuple[str, ...]
+    to_come: tuple[str, ...]
+    guides: tuple[str, ...]
+
+
+def load() -> dict[str, Any]:
+    """Read the whole file."""
+    return timetable.curriculum("paths")
+
+
+def names(kind: str) -> tuple[str, ...]:
+    """List what there is to choose from.
+
+    Args:
+        kind: "path", "pace", "focus" or "background".
+    """
+    return tuple(load()[KINDS[kind]])
+
+
+def resolve(kind: str, name: str) -> str:
+    """Find the name that somebody meant: "Quick Start", "quick-start" and "quick" are all quick_start.
+
+    Args:
+        kind: "path", "pace", "focus" or "background".
+        name: as typed.
+
+    Returns:
+        One of `names(kind)`.
+
+    Raises:
+        LabError: when there is none, or more than one, with the choices.
+    """
+    known = names(kind)
+    wanted = str(name).strip().lower().replace("-", "_").replace(" ", "_")
+    found = [wanted] if wanted in known else [each for each in known if wanted and each.startswith(wanted)]
+    if len(found) == 1:
+        return found[0]
+    close = difflib.get_close_matches(wanted, known, n=1, cutoff=0.5)
+    hint = f"Did you mean --{kind} {close[0]}? " if close else ""
+    raise LabError(
+        f"There is no {kind} {name!r}. {hint}Choose one of: {', '.join(known)}. "
+        "`lab plan --quiz` helps you to choose."
+    )
+
+
+def get(kind: str, name: str) -> dict[str, Any]:
+    """Look one up.
+
+    Args:
+        kind: "path", "pace", "focus" or "background".
+        name: as typed.
+
+    Returns:
+        Its entry in the file.
+
+    Raises:
+        LabError: when there is no such name.
+    """
+    return load()[KINDS[kind]][resolve(kind, name)]
+
+
+def select(path: str, pace: str, focus: str | None = None, background: str | None = None) -> Selection:
+    """Put together the lessons of a path, changed by pace, focus and background.
+
+    Args:
+        path: such as "quick_start".
+        pace: such as "standard".
+        focus: such as "cost"; None for a bit of everything.
+        background: such as "strong_ml"; None for nothing special.
+
+    Returns:
+        A Selection. A focus or a background adds lessons together with what they build on; a lesson is left out
+        only where no lesson that stays builds on it, or because the learner knows its subject.
+
+    Raises:
+        LabError: when a name is unknown.
+    """
+    chosen = get("path", path)
+    aim = get("focus", focus) if focus else {}
+    person = get("background", background) if background else {}
+    wanted = [*chosen["lessons"], *aim.get("adds", []), *person.get("adds", [])]
+    candidates = dict.fromkeys(aim.get("leaves_out", []), f"less to the point of {aim.get('title')}")
+    if get("pace", pace).get("skip_optional"):
+        candidates |= dict.fromkeys(chosen["optional"], "an extra that this pace leaves out")
+    asked = {*aim.get("adds", []), *person.get("adds", [])}
+    taken, left_out = _drop(with_prerequisites(wanted), candidates, asked)
+    known = [name for name in person.get("known", []) if name in taken]
+    left_out |= dict.fromkeys(known, "you know its subject; read its quiz to be sure")
+    guides = dict.fromkeys([*aim.get("guides", []), *person.get("guides", [])])
+    to_come = dict.fromkeys([*chosen["to_come"], *aim.get("to_come", [])])
+    ready = _known_lessons()
+    return Selection(
+        tuple(name for name in taken if name not in known),
+        tuple(name for name in taken if name not in {*known, *chosen["lessons"]}),
+        {name: left_out[name] for name in ready if name in left_out},
+        tuple(chosen["techniques"]),
+        tuple(name for name in to_come if name not in ready),
+        tuple(guides),
+    )
+
+
+def with_prerequisites(lessons: Iterable[str]) -> tuple[str, ...]:
+    """Add whatever the lessons build on.
+
+    Args:
+        lessons: ids of the timetable, in any order.
+
+    Returns:
+        Ids in teaching order.
+
+    Raises:
+        LabError: when there is no such lesson.
+    """
+    found: set[str] = set()
+    open_ = list(lessons)
+    while open_:
+        name = open_.pop()
+        if name not in found:
+            found.add(name)
+            open_ += timetable.lesson(name)["prerequisites"]
+    return tuple(name for name in _known_lessons() if name in found)
+
+
+def minutes(lessons: Iterable[str]) -> int:
+    """Add up the minutes of lessons, each counted once per mention."""
+    return sum(timetable.minutes(timetable.lesson(name)) for name in lessons)
+
+
+def title(lesson_id: str) -> str:
+    """Name a lesson, be it in the timetable or still to come; an id that is neither names itself."""
+    if lesson_id in _known_lessons():
+        day = timetable.lesson(lesson_id)
+        return f"{timetable.label(day)} · {day['title']}"
+    return load()["planned_lessons"].get(lesson_id, lesson_id)
+
+
+def rows(branch: Any = None) -> Iterator[dict[str, Any]]:
+    """Walk through everything that has an id and words: steps, outcomes, checks, questions, cells.
+
+    Args:
+        branch: where to begin, such as `get("path", "quick_start")`; the whole file when omitted.
+
+    Yields:
+        Dictionaries with `id` and `text` (or `missing`, or for a stage `title`), in the order of the file.
+    """
+    here = load() if branch is None else branch
+    if isinstance(here, dict):
+        if "id" in here:
+            yield here
+        here = list(here.values())
+    if isinstance(here, list):
+        for each in here:
+            yield from rows(each)
+
+
+def problems() -> list[str]:
+    """Check the file against the timetable and the guides.
+
+    Returns:
+        One sentence per mistake; empty when all is well.
+    """
+    lessons = _known_lessons()
+    to_come = load()["planned_lessons"]
+    found = [
+        f"{name} is in the timetable now: delete it from planned_lessons."
+        for name in to_come
+        if name in lessons
+    ]
+    for name, chosen in load()["paths"].items():
+        missing = set(with_prerequisites(chosen["lessons"])) - set(chosen["lessons"])
+        found += [f"{name} lacks {each}, on which a lesson of it builds." for each in sorted(missing)]
+    for row in rows():
+        places = row.get("in", [])
+        found += [f"{row['id']}: no lesson {each!r}." for each in places if each not in {*lessons, *to_come}]
+        pages = [*row.get("guides", []), *([row["guide"]] if "guide" in row else [])]
+        found += [f"{row['id']}: no guide {each!r}." for each in pages if not _guide(each)]
+    ids = [row["id"] for row in rows()]
+    return found + [f"The id {each} stands twice." for each in sorted({i for i in ids if ids.count(i) > 1})]
+
+
+def _drop(
+    lessons: tuple[str, ...], candidates: Mapping[str, str], asked: set[str]
+) -> tuple[tuple[str, ...], dict[str, str]]:
+    """Take candidates out, last lessons first, where nothing that stays builds on them and nobody asked for them."""
+    kept, dropped = list(lessons), {}
+    for name in reversed(lessons):
+        needed = any(name in timetable.lesson(other)["prerequisites"] for other in kept)
+        if name in candidates and name not in asked and not needed:
+            kept.remove(name)
+            dropped[name] = candidates[name]
+    return tuple(kept), dropped
+
+
+def _known_lessons() -> tuple[str, ...]:
+    return tuple(day["id"] for day in timetable.lessons())
+
+
+def _guide(name: str) -> bool:
+    return (current().root / "curriculum" / "guides" / f"{name}.md").is_file()

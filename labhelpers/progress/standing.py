@@ -1,0 +1,275 @@
+"""Where the learner stands: what is next, how long it takes here, the streak, the plan, milestones, exercises."""
+
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import dataclass
+from datetime import date
+from typing import Any, TypeVar
+
+from ..core import answers, timetable, timing
+from ..core.settings import LabError
+from . import checklists, streaks, tracker
+from .plan import paths, planning
+from .plan.sittings import Entry
+
+T = TypeVar("T")
+
+
+@dataclass(frozen=True)
+class Step:
+    """The lesson to do next.
+
+    Attributes:
+        lesson: its entry in the timetable.
+        minutes: reading and doing, for the learner.
+        machine_minutes: computing on this machine, or None where that was never measured.
+        ticked: items of its checklist that are ticked.
+        open_items: texts of the others.
+        sitting: its next sitting in the learner's plan, or None.
+    """
+
+    lesson: dict[str, Any]
+    minutes: int
+    machine_minutes: float | None
+    ticked: int
+    open_items: tuple[str, ...]
+    sitting: Entry | None
+
+
+@dataclass(frozen=True)
+class Pace:
+    """How the learner stands against the plan.
+
+    Attributes:
+        behind: sittings of written lessons that are due and not done.
+        ahead: sittings of finished lessons whose day has not come yet.
+        left: sittings that are not done, by date.
+        finish: day of the last sitting.
+    """
+
+    behind: tuple[Entry, ...]
+    ahead: tuple[Entry, ...]
+    left: tuple[Entry, ...]
+    finish: date | None
+
+
+@dataclass(frozen=True)
+class Milestone:
+    """Something worth a pause; `new` until it was celebrated."""
+
+    id: str
+    text: str
+    place: str
+    reached: bool
+    new: bool
+    words: str
+
+
+@dataclass(frozen=True)
+class Box:
+    """Something to tick."""
+
+    id: str
+    text: str
+    ticked: bool
+
+
+@dataclass(frozen=True)
+class Week:
+    """A week's own boxes: what one can do now, and the question of success."""
+
+    id: str
+    title: str
+    checkpoints: tuple[Box, ...]
+    questions: tuple[Box, ...]
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Everything that the start page and `lab progress` show.
+
+    Attributes:
+        today: the day it was asked for.
+        next: the next step, or None when everything written is done.
+        done: ids of finished lessons.
+        written: how many lessons are written.
+        streak: learning days in a row, up to today or yesterday.
+        active_today: whether today is one of them.
+        days: learning days in all.
+        pace: against the plan; None without a plan.
+        milestones: in the order of the course.
+        weeks: checkpoints and success questions.
+        passed, exercises: exercises passed, of all that are written.
+        techniques: rows of the technique × level tracker.
+        ticked: ids that are ticked.
+        complaints: what could not be read, with the next step.
+    """
+
+    today: date
+    next: Step | None
+    done: frozenset[str]
+    written: int
+    streak: int
+    active_today: bool
+    days: int
+    pace: Pace | None
+    milestones: tuple[Milestone, ...]
+    weeks: tuple[Week, ...]
+    passed: int
+    exercises: int
+    techniques: tuple[tuple[tracker.Cell, ...], ...]
+    ticked: frozenset[str]
+    complaints: tuple[str, ...]
+
+
+def now(today: date | None = None) -> Standing:
+    """Look at the learner's files and say where they stand. Nothing is written.
+
+    Args:
+        today: the day to judge by; this machine's when None.
+
+    Returns:
+        A Standing. A file that cannot be read counts as empty and is named in `complaints`.
+    """
+    complaints: list[str] = []
+    day = today or date.today()
+    boxes = _tried(checklists.read, {}, complaints)
+    plan = _tried(planning.current, None, complaints)
+    attempts = [a for a in _tried(checklists.attempts, [], complaints) if isinstance(a.exercise_id, str)]
+    seen = _tried(streaks.recall, streaks.Seen(), complaints)
+    ticked = frozenset(id for id, done in boxes.items() if done)
+    done = frozenset(planning.done_lessons(boxes))
+    days = _tried(lambda: streaks.learning_days(seen, ticked, attempts), set(), complaints)
+    passed = {attempt.exercise_id for attempt in attempts if attempt.passed is True}
+    known = _exercise_ids()
+    return Standing(
+        today=day,
+        next=_step(done, ticked, plan),
+        done=done,
+        written=sum(lesson["status"] == "ready" for lesson in timetable.lessons()),
+        streak=streaks.length(days, day, _rest_days(plan)),
+        active_today=day in days,
+        days=len(days),
+        pace=_pace(plan, done, day) if plan else None,
+        milestones=_milestones(ticked, seen.celebrated),
+        weeks=tuple(_week(week, ticked) for week in timetable.weeks()),
+        passed=len(passed & known),
+        exercises=len(known),
+        techniques=tuple(map(tuple, tracker.rows(done, _begun(ticked, attempts)))),
+        ticked=ticked,
+        complaints=tuple(dict.fromkeys(complaints)),
+    )
+
+
+def remember(standing: Standing) -> None:
+    """Note that this standing was shown: its milestones are celebrated, its ticks have a day.
+
+    Args:
+        standing: what the learner saw.
+    """
+    new = [milestone.id for milestone in standing.milestones if milestone.new]
+    # A folder that cannot be written costs a second celebration, not the page.
+    _tried(lambda: streaks.remember(new, standing.ticked), None, [])
+
+
+def next_lesson(done: Collection[str], plan: planning.Plan | None = None) -> dict[str, Any] | None:
+    """Choose the lesson to do next.
+
+    Args:
+        done: ids of finished lessons.
+        plan: the learner's plan; its order counts first, then the order of the course.
+
+    Returns:
+        The first written lesson that is not done and builds on nothing open; None when all is done. What a plan
+        leaves out and what is not written yet holds nobody up.
+    """
+    ready = {day["id"]: day for day in timetable.lessons() if day["status"] == "ready"}
+    planned = list(dict.fromkeys(entry.lesson_id for entry in plan.entries)) if plan else []
+    for order in (planned, list(ready)):
+        open_ = [ready[name] for name in order if name in ready and name not in done]
+        waits_for = {day["id"] for day in open_}
+        free = [day for day in open_ if not waits_for & set(day["prerequisites"])]
+        if free:
+            return free[0]
+    return None
+
+
+def _tried(action: Callable[[], T], otherwise: T, complaints: list[str]) -> T:
+    try:
+        return action()
+    except LabError as error:
+        complaints.append(str(error))
+        return otherwise
+
+
+def _step(done: Collection[str], ticked: Collection[str], plan: planning.Plan | None) -> Step | None:
+    day = next_lesson(done, plan)
+    if day is None:
+        return None
+    open_items = [item["text"] for item in day["checklist"] if item["id"] not in ticked]
+    left = planning.left(plan, done) if plan else ()
+    return Step(
+        lesson=day,
+        minutes=timetable.minutes(day),
+        machine_minutes=timing.predicted_minutes(day["id"]),
+        ticked=len(day["checklist"]) - len(open_items),
+        open_items=tuple(open_items),
+        sitting=next((entry for entry in left if entry.lesson_id == day["id"]), None),
+    )
+
+
+def _pace(plan: planning.Plan, done: Collection[str], today: date) -> Pace:
+    ready = {day["id"] for day in timetable.lessons() if day["status"] == "ready"}
+    left = planning.left(plan, done)
+    return Pace(
+        behind=tuple(entry for entry in left if entry.date < today and entry.lesson_id in ready),
+        ahead=tuple(entry for entry in plan.entries if entry.date > today and entry.lesson_id in done),
+        left=left,
+        finish=left[-1].date if left else None,
+    )
+
+
+def _rest_days(plan: planning.Plan | None) -> set[int]:
+    """Weekdays on which the plan's pace wants nothing."""
+    if plan is None:
+        return set()
+    minutes = paths.get("pace", plan.pace)["minutes"]
+    return {weekday for weekday, wanted in enumerate(minutes) if not wanted}
+
+
+def _milestones(ticked: Collection[str], celebrated: Collection[str]) -> tuple[Milestone, ...]:
+    words = {row["milestone"]: row["text"] for row in paths.load()["celebrations"]["rows"]}
+    found = []
+    for week in timetable.weeks():
+        marked = [(day, day["milestone_id"]) for day in week["days"] if day.get("milestone_id")]
+        for day, id in marked:
+            found.append((id, day["milestone"], timetable.label(day), id in ticked, words.get(id, "")))
+        points = [point["id"] for point in week.get("checkpoints") or []]
+        reached = bool(points) and all(id in ticked for id in points)
+        place = f"{timetable.group(week['id'])}, all checkpoints"
+        found.append((week["id"], week["milestone"], place, reached, words["week"]))
+    return tuple(
+        Milestone(id, text, place, reached, reached and id not in celebrated, said)
+        for id, text, place, reached, said in found
+    )
+
+
+def _week(week: Mapping[str, Any], ticked: Collection[str]) -> Week:
+    def boxes(rows: Any) -> tuple[Box, ...]:
+        return tuple(Box(row["id"], row["text"], row["id"] in ticked) for row in rows)
+
+    asked = set(week.get("questions") or [])
+    rows = timetable.end_of_week(dict(week))
+    checkpoints = boxes(row for row in rows if row["id"] not in asked)
+    return Week(week["id"], week["title"], checkpoints, boxes(row for row in rows if row["id"] in asked))
+
+
+def _begun(ticked: Collection[str], attempts: Collection[checklists.Attempt]) -> set[str]:
+    answered = {attempt.exercise_id.split("/")[0] for attempt in attempts}
+    touched = {day["id"] for day in timetable.lessons() if any(i["id"] in ticked for i in day["checklist"])}
+    return touched | answered
+
+
+def _exercise_ids() -> set[str]:
+    """The exercises of all lessons that are written and built."""
+    ready = {day["id"] for day in timetable.lessons() if day["status"] == "ready"}
+    return {record["id"] for name in answers.built() if name in ready for record in answers.exercises(name)}

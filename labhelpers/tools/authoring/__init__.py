@@ -1,0 +1,1 @@
+"""Manuscript to notebook: built, run, proven, measured."""

@@ -1,0 +1,318 @@
+"""Builds lessons from manuscripts: learner and solved notebooks, answers, headers, navigation."""
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+from ...core import answers, files, timetable, timing
+from ...core.settings import LabError, current
+from .. import colab
+from . import manuscripts
+
+VARIANTS = ("learner", "solved", "misconceptions")
+STAMP = "labhelpers"
+
+
+def build(lesson_ids: list[str] | None = None) -> list[Path]:
+    """Build the learner notebooks and the answers of every ready lesson.
+
+    Args:
+        lesson_ids: lessons to build; None for all that the timetable marks ready.
+
+    Returns:
+        The notebooks written. A notebook that a learner has edited is kept beside the new one.
+
+    Raises:
+        LabError: when a manuscript is incomplete.
+    """
+    files.write(current().root / "README.md", readme_text())
+    written = []
+    for day in _ready(lesson_ids):
+        manuscript = manuscripts.read(day)
+        files.write(answers.FOLDER / f"{day['id']}.json", answers_text(manuscript))
+        path = current().root / "lessons" / f"{day['lesson']}.ipynb"
+        keep_edited(path)
+        files.write(path, notebook_text(day, manuscript, "learner"))
+        written.append(path)
+    return written
+
+
+def notebook_text(day: dict[str, Any], manuscript: manuscripts.Manuscript, variant: str = "learner") -> str:
+    """Render one lesson as the text of a notebook file.
+
+    Args:
+        day: the lesson, from the timetable.
+        manuscript: its manuscript.
+        variant: "learner" (stubs), "solved" (our solutions) or "misconceptions" (solved, and each exercise
+            proves that it refuses its listed wrong answers).
+
+    Returns:
+        JSON of the notebook, the same bytes for the same input.
+
+    Raises:
+        LabError: when the variant is unknown.
+    """
+    import nbformat
+
+    if variant not in VARIANTS:
+        raise LabError(f"There is no variant {variant!r}. Choose one of {', '.join(VARIANTS)}.")
+    cells = [_markdown(header(day)), *map(_code, colab.bootstrap())]
+    for cell in manuscript.cells:
+        cells.extend(_render(cell, manuscript, variant))
+    cells.append(_markdown(_footer(day)))
+    notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata(day["id"], day["title"], cells))
+    for position, cell in enumerate(notebook.cells):
+        cell["id"] = f"{day['id']}-{position:03d}"
+    return nbformat.writes(notebook, version=nbformat.NO_CONVERT) + "\n"
+
+
+def answers_text(manuscript: manuscripts.Manuscript) -> str:
+    """Render the sealed answers of a lesson.
+
+    Args:
+        manuscript: the lesson.
+
+    Returns:
+        JSON text, the same bytes for the same input.
+    """
+    bundle = {
+        "lesson": manuscript.lesson,
+        "exercises": answers.seal(list(manuscript.exercises.values())),
+        "quiz": answers.seal(manuscript.questions),
+    }
+    return json.dumps(bundle, indent=1) + "\n"
+
+
+def readme_text() -> str:
+    """Refresh the map of the course in the README.
+
+    Returns:
+        The README with the table between its two `timetable` marks made anew.
+    """
+    text = (current().root / "README.md").read_text(encoding="utf-8")
+    before, rest = text.split("<!-- timetable: begin -->\n")
+    after = rest[rest.index("<!-- timetable: end -->") :]
+    table = "\n".join(course_table({}, "lessons/"))
+    return f"{before}<!-- timetable: begin -->\n{table}\n{after}"
+
+
+def course_table(ticked: dict[str, bool], folder: str = "") -> list[str]:
+    """Draw the map of the course.
+
+    Args:
+        ticked: checklist item → done, from `progress.read()`; empty for the README.
+        folder: prefix of the links, such as "lessons/".
+
+    Returns:
+        Lines of a Markdown table, one row per lesson.
+    """
+    rows = ["| when | lesson | minutes | of these, computing | state |", "|---|---|---:|---:|---|"]
+    measured = timing.measurements()
+    for day in timetable.lessons():
+        ready = day["status"] == "ready"
+        title = f"[{day['title']}]({folder}{day['lesson']}.ipynb)" if ready else day["title"]
+        state = _state(day, ticked) if ready else "not written yet"
+        computing = f"{measured[day['id']]['seconds'] / 60:.1f}" if day["id"] in measured else ""
+        rows.append(
+            f"| {timetable.label(day)} | {title} | {timetable.minutes(day)} | {computing} | {state} |"
+        )
+    return rows
+
+
+def _state(day: dict[str, Any], ticked: dict[str, bool]) -> str:
+    done = sum(ticked.get(item["id"], False) for item in day["checklist"])
+    if done == len(day["checklist"]):
+        return "✔ done"
+    return f"◐ {done} of {len(day['checklist'])}" if done else ""
+
+
+def header(day: dict[str, Any]) -> str:
+    """Write the head of a lesson from the timetable.
+
+    Args:
+        day: the lesson.
+
+    Returns:
+        Markdown: title, promise, minutes per section, measured run time, prerequisites, reading, navigation.
+    """
+    lines = [f"# {timetable.label(day)} · {day['title']}", "", f"*{day['promise']}*", "", *colab.badge(day)]
+    lines += ["| section | minutes |", "|---|---:|"]
+    lines += [f"| {section['title']} | {section['minutes']} |" for section in day["sections"]]
+    lines += [f"| **together** | **{timetable.minutes(day)}** |", "", _measured(day), "", _prerequisites(day)]
+    lines += ["", *_reading(day), _navigation(day)]
+    return "\n".join(lines)
+
+
+def metadata(lesson_id: str, title: str, cells: list[Any]) -> dict[str, Any]:
+    """Write the metadata of a notebook, with the stamp that tells later whether somebody edited it.
+
+    Args:
+        lesson_id: such as "day04".
+        title: shown by Jupyter.
+        cells: the notebook's cells.
+
+    Returns:
+        Notebook metadata.
+    """
+    return {
+        "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
+        "language_info": {"name": "python"},
+        "title": title,
+        STAMP: {"lesson": lesson_id, "built": _digest([cell.source for cell in cells])},
+    }
+
+
+def keep_edited(path: Path) -> Path | None:
+    """Move a notebook out of the way if its cells differ from what was built.
+
+    Args:
+        path: notebook that is about to be replaced.
+
+    Returns:
+        Where the edited notebook now is, or None when there was nothing of the learner's in it.
+    """
+    if not path.exists() or not is_edited(path):
+        return None
+    number = 1
+    while (kept := path.with_name(f"{path.stem}.mine{number}.ipynb")).exists():
+        number += 1
+    path.rename(kept)
+    print(f"You have worked in {path.name}. Your copy is now {kept.name}; nothing of it was changed.")
+    return kept
+
+
+def is_edited(path: Path) -> bool:
+    """Tell whether somebody has changed the cells of a built notebook.
+
+    Args:
+        path: an existing notebook.
+
+    Returns:
+        True when its cells are not those it was built with, or when it cannot be read. Outputs do not count.
+    """
+    try:
+        notebook = json.loads(path.read_text(encoding="utf-8"))
+        sources = ["".join(cell["source"]) for cell in notebook["cells"]]
+        return notebook["metadata"].get(STAMP, {}).get("built") != _digest(sources)
+    except (OSError, ValueError, KeyError, TypeError):
+        return True
+
+
+def _ready(lesson_ids: list[str] | None) -> list[dict[str, Any]]:
+    if lesson_ids is None:
+        return [day for day in timetable.lessons() if day["status"] == "ready"]
+    days = [timetable.lesson(lesson_id) for lesson_id in lesson_ids]
+    for day in days:
+        if day["status"] != "ready":
+            raise LabError(
+                f"{day['id']} is still {day['status']} in the timetable: it has no manuscript to build."
+            )
+    return days
+
+
+def _render(cell: Any, manuscript: manuscripts.Manuscript, variant: str) -> list[Any]:
+    """Turn one manuscript cell into the cells a reader gets."""
+    tags = manuscripts.tags(cell)
+    if "check" in tags:
+        return []
+    if "quiz" in tags:
+        return [_code(f'quiz.ask("{manuscript.lesson}")')]
+    if "checklist" in tags:
+        intro = "## Checklist\n\nTick what you have done. The ticks live in the `progress/` folder, in plain Markdown."
+        return [_markdown(intro), _code(f'progress.checklist("{manuscript.lesson}")')]
+    if "exercise" in tags:
+        return _render_exercise(cell, manuscript.exercises[cell.metadata["exercise"]], variant)
+    return [_markdown(cell.source) if cell.cell_type == "markdown" else _code(cell.source)]
+
+
+def _render_exercise(cell: Any, record: dict[str, Any], variant: str) -> list[Any]:
+    exercise_id, answer = record["id"], record["answer"]
+    stars = "★" * record["difficulty"] + "☆" * (3 - record["difficulty"])
+    name = exercise_id.split("/")[1].replace("-", " ")
+    title = f'### Exercise: {name}\n\n{record["minutes"]} minutes · difficulty {stars} · hints: `exercise.hint("{exercise_id}")`'
+    stub = manuscripts.SOLUTION.sub("", cell.source + "\n").strip()
+    rendered = [_markdown(title), _code(stub if variant == "learner" else record["solution"])]
+    if variant == "misconceptions":
+        rendered.append(_code(f'exercise.prove("{exercise_id}")'))
+    return [*rendered, _code(f'{answer} = exercise.check("{exercise_id}", {answer})')]
+
+
+def _markdown(source: str) -> Any:
+    import nbformat
+
+    return nbformat.v4.new_markdown_cell(source)
+
+
+def _code(source: str) -> Any:
+    import nbformat
+
+    return nbformat.v4.new_code_cell(source)
+
+
+def _digest(sources: list[str]) -> str:
+    return hashlib.sha256("\0".join(sources).encode()).hexdigest()[:16]
+
+
+def _measured(day: dict[str, Any]) -> str:
+    import yaml
+
+    path = current().root / "curriculum" / "measured.yaml"
+    measured = (
+        (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(day["id"]) if path.exists() else None
+    )
+    if not measured:
+        return "The machine's share of this time has not been measured yet."
+    return (
+        f"The machine works for {measured['seconds'] / 60:.1f} of these minutes and needs "
+        f"{measured['peak_gib']:.1f} GiB of memory at most (2-core CPU, measured {measured['date']})."
+    )
+
+
+def _prerequisites(day: dict[str, Any]) -> str:
+    needed = day.get("prerequisites") or []
+    if not needed:
+        return "You need some Python. Nothing else comes before this."
+    titles = [timetable.label(timetable.lesson(lesson_id)) for lesson_id in needed]
+    return f"Builds on {', '.join(titles)}. Skipped them? What this lesson needs, it makes for you."
+
+
+def _reading(day: dict[str, Any]) -> list[str]:
+    """Link the guides of a lesson under their own titles."""
+    if not day.get("guides"):
+        return []
+    folder = current().root / "curriculum" / "guides"
+    titles = {
+        name: (folder / f"{name}.md").read_text(encoding="utf-8").split("\n")[0] for name in day["guides"]
+    }
+    links = [f"[{title.lstrip('# ')}](../../curriculum/guides/{name}.md)" for name, title in titles.items()]
+    return [f"Reading for today, ten minutes each at most: {', '.join(links)}.", ""]
+
+
+def _navigation(day: dict[str, Any]) -> str:
+    beside = day["week"] == "techniques"
+    lessons = [other for other in timetable.lessons() if (other["week"] == "techniques") == beside]
+    position = [other["id"] for other in lessons].index(day["id"])
+    links = ["[Start page](../start_here.ipynb)"]
+    if position:
+        links.insert(0, _link("← ", lessons[position - 1]))
+    if position + 1 < len(lessons):
+        links.append(_link("→ ", lessons[position + 1]))
+    return " · ".join(links)
+
+
+def _link(arrow: str, day: dict[str, Any]) -> str:
+    if day["status"] != "ready":
+        return f"{arrow}{timetable.label(day)} (not written yet)"
+    return f"[{arrow}{timetable.label(day)}](../{day['lesson']}.ipynb)"
+
+
+def _footer(day: dict[str, Any]) -> str:
+    lines = ["---", ""]
+    if day.get("sources"):
+        lines += ["## Sources", ""]
+        lines += [f"- {source['title']}, {source['year']}. {source['section']}." for source in day["sources"]]
+        lines += [""]
+    if day.get("milestone"):
+        lines += [f"**Milestone: {day['milestone']}**", ""]
+    return "\n".join([*lines, _navigation(day)])

@@ -1,0 +1,204 @@
+"""Runs whole lessons, holds their results against the timetable's bands, and refreshes the measured times."""
+
+import datetime
+import json
+import os
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ...core import files, timetable, timing
+from ...core.settings import current
+from .. import doctor
+from . import notebooks as authoring
+from . import running
+
+HEAD = "# Written by `make verify` on 2 CPU cores, solved, empty workspace. Seconds include the kernel's start.\n"
+# Solved first: what it trained is found again by the untouched run, which then costs seconds.
+VARIANTS = ("solved", "learner")
+
+
+@dataclass(frozen=True)
+class Stored:
+    """A run that `lab verify` made, as it is kept in the workspace.
+
+    Attributes:
+        run: the run.
+        profile: its profile.
+        finished: when it ended, such as "2026-11-21 15:30".
+        machine: one sentence about the machine.
+        complaints: what is wrong with it, from `complaints_about`.
+    """
+
+    run: running.LessonRun
+    profile: str
+    finished: str
+    machine: str
+    complaints: list[str]
+
+
+def verify(lesson_ids: list[str] | None, profile: str) -> bool:
+    """Run lessons solved, in an empty workspace, then untouched, and print a line for each.
+
+    Args:
+        lesson_ids: lessons to run; None for all that are ready.
+        profile: "smoke", "cpu" or "gpu". Only "cpu" refreshes `curriculum/measured.yaml` and the lesson headers.
+
+    Returns:
+        True when every lesson ran to its end, both ways, with every result inside its band.
+    """
+    import tempfile
+
+    lesson_ids = lesson_ids or ready()
+    rates, sound = doctor.rates(), True
+    for lesson_id in lesson_ids:
+        with tempfile.TemporaryDirectory(prefix=f"verify-{lesson_id}-") as workspace:
+            for variant in VARIANTS:
+                result = running.run(lesson_id, variant, profile, Path(workspace), folder(profile))
+                complaints = complaints_about(result)
+                _keep(result, profile, rates)
+                print(_line(result), *complaints, sep="\n   ")
+                sound = sound and not complaints
+                if profile == "cpu" and variant == "solved" and not complaints:
+                    _remember(result, rates)
+    return sound
+
+
+def ready() -> list[str]:
+    """List the lessons that are written.
+
+    Returns:
+        Their ids, in teaching order.
+    """
+    return [day["id"] for day in timetable.lessons() if day["status"] == "ready"]
+
+
+def complaints_about(result: running.LessonRun) -> list[str]:
+    """List what is wrong with a run.
+
+    Args:
+        result: a finished run: "solved", where every answer must be right, or "learner", where none may be.
+
+    Returns:
+        One sentence per problem; empty when the lesson is sound.
+    """
+    if result.error:
+        return [f"stopped at {result.error}"]
+    wanted = "untouched" if result.variant == "learner" else "right"
+    complaints = [
+        f"{event['exercise']} was {event['outcome']}: {event['feedback']}"
+        for event in result.of_kind("check")
+        if event["outcome"] != wanted
+    ]
+    for event in result.of_kind("record"):
+        if event.get("low") is not None and not event["low"] <= event["value"] <= event["high"]:
+            complaints.append(
+                f"{event['name']} = {event['value']:.4g} is outside {event['low']} to {event['high']}"
+            )
+    recorded = {event["name"] for event in result.of_kind("record")}
+    missing = set(timetable.lesson(result.lesson).get("bands") or {}) - recorded
+    return complaints + [
+        f"{name} has a band in the timetable but was not recorded" for name in sorted(missing)
+    ]
+
+
+def folder(profile: str) -> Path:
+    """Tell where the executed notebooks and the kept results of a profile are.
+
+    Args:
+        profile: "smoke", "cpu" or "gpu".
+
+    Returns:
+        A folder in the workspace; it may not exist yet.
+    """
+    return current().workspace / "executed" / profile
+
+
+def stored(profile: str) -> list[Stored]:
+    """Read what earlier calls of `verify` left in the workspace.
+
+    Args:
+        profile: "smoke", "cpu" or "gpu".
+
+    Returns:
+        The last run of each lesson and variant that was verified, in teaching order, solved before untouched.
+    """
+    found = []
+    for lesson_id in ready():
+        for path in (folder(profile) / f"{lesson_id}-{variant}.json" for variant in VARIANTS):
+            if path.exists():
+                found.append(_read(path, profile))
+    return found
+
+
+def _read(path: Path, profile: str) -> Stored:
+    kept = json.loads(path.read_text(encoding="utf-8"))
+    result = running.LessonRun(
+        kept["lesson"], kept["variant"], path.with_suffix(".ipynb"), kept["events"], kept["seconds"],
+        kept["error"],
+    )  # fmt: skip
+    return Stored(result, profile, kept["finished"], kept["machine"], complaints_about(result))
+
+
+def _keep(result: running.LessonRun, profile: str, rates: dict[str, float]) -> None:
+    """Leave a result beside its executed notebook, for the report."""
+    kept = {
+        "lesson": result.lesson, "variant": result.variant, "seconds": result.seconds, "error": result.error,
+        "finished": f"{datetime.datetime.now():%Y-%m-%d %H:%M}", "machine": machine(rates),
+        "events": result.events,
+    }  # fmt: skip
+    path = folder(profile) / f"{result.lesson}-{result.variant}.json"
+    files.write(path, json.dumps(kept, indent=1) + "\n")
+
+
+def machine(rates: dict[str, float]) -> str:
+    """Describe this machine in one sentence.
+
+    Args:
+        rates: GFLOP/s per number format, from `doctor.rates`.
+
+    Returns:
+        Processor, cores, memory, system, Python, torch and speed.
+    """
+    import importlib.metadata
+
+    import psutil
+
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    gib = psutil.virtual_memory().total / 2**30
+    speed = ", ".join(f"{rate:,.0f} GFLOP/s in {name}" for name, rate in rates.items())
+    return (
+        f"{_processor()}, {cores} cores, {gib:.0f} GiB of memory; {platform.system()} {platform.machine()}, Python "
+        f"{platform.python_version()}, torch {importlib.metadata.version('torch')}; {speed}"
+    )
+
+
+def _processor() -> str:
+    described = Path("/proc/cpuinfo")
+    if described.exists():
+        for line in described.read_text(encoding="utf-8", errors="replace").splitlines():
+            if line.startswith("model name"):
+                return line.partition(":")[2].strip()
+    return platform.processor() or "processor unknown"
+
+
+def _line(result: running.LessonRun) -> str:
+    memory = f"{result.peak_bytes / 2**30:.2f} GiB" if result.peak_bytes else "no memory figure"
+    name = result.lesson if result.variant == "solved" else f"{result.lesson} (untouched)"
+    return f"{name}: {result.seconds:.0f} s, {memory}, outputs in {result.notebook}"
+
+
+def _remember(result: running.LessonRun, rates: dict[str, float]) -> None:
+    """Write one lesson's measurement and rebuild its notebook, whose header shows it."""
+    import yaml
+
+    measured: dict[str, Any] = timing.measurements()
+    measured[result.lesson] = {
+        "seconds": round(result.seconds),
+        "peak_gib": round(result.peak_bytes / 2**30, 2),
+        "date": datetime.date.today().isoformat(),
+        "matmul_gflops": rates,
+    }
+    files.write(current().root / "curriculum" / "measured.yaml", HEAD + yaml.safe_dump(measured))
+    authoring.build([result.lesson])

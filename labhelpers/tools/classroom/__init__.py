@@ -1,0 +1,1 @@
+"""Where a class stands, from the summaries its learners export."""

@@ -1,0 +1,240 @@
+"""Where a class stands, computed from exported summaries: who is where, what stops people, who has gone quiet."""
+
+import statistics
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any
+
+from ...core import answers, timetable
+from ...core.settings import LabError
+from ...progress import summary
+from . import files as class_files
+from .files import Learner, Tries
+
+QUIET_DAYS = 7
+
+
+@dataclass(frozen=True)
+class Standing:
+    """Where one learner stands.
+
+    Attributes:
+        name: as shown: unambiguous within the class.
+        at: label of the lesson in work, or "all that is written".
+        finished: lessons with every item ticked.
+        left_open: items not ticked in lessons before the one in work.
+        share: lesson id → ticked share of its items, 0 to 1; only lessons that were begun.
+        tried, passed, attempts: exercises tried, exercises passed, attempts at all of them.
+        quiz_first: share of answered quiz questions that were right at once; None when none was answered.
+        last: last day of work, or None.
+        quiet: why to ask after this learner; "" when there is no reason.
+    """
+
+    name: str
+    at: str
+    finished: int
+    left_open: int
+    share: dict[str, float]
+    tried: int
+    passed: int
+    attempts: int
+    quiz_first: float | None
+    last: date | None
+    quiet: str
+
+
+@dataclass(frozen=True)
+class Hurdle:
+    """How a class fares with one exercise or quiz question.
+
+    Attributes:
+        id: such as "day04/lora-config".
+        tried, passed: learners who tried it, and who passed it.
+        at_once: learners who passed at the first attempt.
+        attempts: attempts of all learners together.
+        median: attempts until passed, the median of those who passed; None when nobody has.
+        stumble: the most frequent first failure; "" when there was none.
+        waiting: names of those who tried and have not passed.
+    """
+
+    id: str
+    tried: int
+    passed: int
+    at_once: int
+    attempts: int
+    median: float | None
+    stumble: str
+    waiting: tuple[str, ...]
+
+    @property
+    def stopped(self) -> float:
+        """Share of those who tried and have not passed, 0 to 1."""
+        return len(self.waiting) / self.tried
+
+
+@dataclass(frozen=True)
+class Class:
+    """Everything the table and the page show.
+
+    Attributes:
+        today: the day of the report.
+        standings: one per learner, by name.
+        exercises, quiz: the hardest first.
+        lessons: lessons that somebody has begun, in teaching order, as the timetable has them.
+        notes: files that were not used, and what else an instructor should know.
+    """
+
+    today: date
+    standings: list[Standing]
+    exercises: list[Hurdle]
+    quiz: list[Hurdle]
+    lessons: list[dict[str, Any]]
+    notes: list[str]
+
+
+def read(folder: Path, today: date | None = None) -> Class:
+    """Compute where a class stands.
+
+    Args:
+        folder: holds the learners' summary files.
+        today: the day to count from; None for today.
+
+    Returns:
+        The class; a broken file is in its notes and stops nothing.
+
+    Raises:
+        LabError: when there is no such folder, or no summary in it.
+    """
+    today = today or date.today()
+    learners, notes = class_files.read(folder)
+    if not learners:
+        reasons = "".join(f"\n  {note}" for note in notes)
+        raise LabError(
+            f"There is no usable summary in {folder}. Learners make one with `lab progress export`.{reasons}"
+        )
+    names = _names(learners)
+    lessons = timetable.lessons()
+    items = {day["id"]: [item["id"] for item in timetable.items(day)] for day in lessons}
+    standings = [_standing(one, names[one.id], lessons, items, today) for one in learners]
+    begun = {lesson for standing in standings for lesson in standing.share}
+    exercises = _hurdles([(names[one.id], one.exercises) for one in learners])
+    quiz = _hurdles([(names[one.id], one.quiz) for one in learners])
+    return Class(
+        today,
+        standings,
+        sorted(exercises, key=lambda one: (-len(one.waiting), -one.stopped, -(one.median or 0), one.id)),
+        sorted(quiz, key=lambda one: (one.at_once / one.tried, -one.tried, one.id)),
+        [day for day in lessons if day["id"] in begun],
+        notes + _remarks(learners, today),
+    )
+
+
+def _standing(
+    one: Learner, name: str, lessons: Sequence[dict[str, Any]], items: dict[str, list[str]], today: date
+) -> Standing:
+    ticked = frozenset().union(*one.ticked.values())
+    touched = {id.split("/")[0] for id in [*one.exercises, *one.quiz]}
+    share = {
+        lesson: sum(id in ticked for id in ids) / len(ids)
+        for lesson, ids in items.items()
+        if ids and (lesson in touched or not ticked.isdisjoint(ids))
+    }
+    at = _in_work(share, lessons)
+    before = [day["id"] for day in lessons][: at if at is not None else len(lessons)]
+    answered = list(one.quiz.values())
+    return Standing(
+        name,
+        timetable.label(lessons[at]) if at is not None else "all that is written",
+        sum(done == 1 for done in share.values()),
+        sum(id not in ticked for lesson in before if lesson in share for id in items[lesson]),
+        share,
+        len(one.exercises),
+        sum(tries.passed_at is not None for tries in one.exercises.values()),
+        sum(tries.attempts for tries in one.exercises.values()),
+        sum(tries.passed_at == 1 for tries in answered) / len(answered) if answered else None,
+        max(one.days, default=None),
+        _quiet(one, today),
+    )
+
+
+def _in_work(share: dict[str, float], lessons: Sequence[dict[str, Any]]) -> int | None:
+    """Find the place of the furthest lesson begun, or of the written one after it if that is complete."""
+    furthest = max((place for place, day in enumerate(lessons) if day["id"] in share), default=0)
+    if share.get(lessons[furthest]["id"], 0) < 1:
+        return furthest
+    later = [place for place in range(furthest + 1, len(lessons)) if lessons[place]["status"] == "ready"]
+    return later[0] if later else None
+
+
+def _quiet(one: Learner, today: date) -> str:
+    """Say why to ask after a learner. What happened since the summary, nobody knows."""
+    if not one.days:
+        return "no day of work yet"
+    pause, age = (one.exported - max(one.days)).days, (today - one.exported).days
+    if pause >= QUIET_DAYS:
+        return f"had not worked for {pause} days when the summary was made"
+    return f"the summary is {age} days old: ask for a new one" if age >= QUIET_DAYS else ""
+
+
+def _hurdles(learners: list[tuple[str, dict[str, Tries]]]) -> list[Hurdle]:
+    tried: dict[str, list[tuple[str, Tries]]] = {}
+    for name, entries in learners:
+        for id, tries in entries.items():
+            tried.setdefault(id, []).append((name, tries))
+    return [_hurdle(id, entries) for id, entries in tried.items()]
+
+
+def _hurdle(id: str, entries: list[tuple[str, Tries]]) -> Hurdle:
+    passed = [tries.passed_at for _, tries in entries if tries.passed_at is not None]
+    failures = Counter(_known(id, tries.first_failure) for _, tries in entries if tries.first_failure)
+    return Hurdle(
+        id,
+        len(entries),
+        len(passed),
+        sum(attempt == 1 for attempt in passed),
+        sum(tries.attempts for _, tries in entries),
+        statistics.median(passed) if passed else None,
+        failures.most_common(1)[0][0] if failures else "",
+        tuple(name for name, tries in entries if tries.passed_at is None),
+    )
+
+
+def _known(id: str, failure: str) -> str:
+    """Repeat a failure only in words of this course; what a file says otherwise is not shown."""
+    if failure in (summary.ERROR, summary.UNKNOWN_NAME):
+        return failure
+    try:
+        foreseen = [fragment for _, fragment in answers.exercise(id)["misconceptions"]]
+    except LabError:
+        foreseen = []
+    return f"“… {failure} …”" if failure in foreseen else summary.OTHER
+
+
+def _names(learners: list[Learner]) -> dict[str, str]:
+    """Give each learner a name that is not another's."""
+    times = Counter(one.name for one in learners)
+    return {
+        one.id: one.name if one.name and times[one.name] == 1 else f"{one.name or 'no name'} ({one.id[:6]})"
+        for one in learners
+    }
+
+
+def _remarks(learners: list[Learner], today: date) -> list[str]:
+    times = Counter(one.name for one in learners if one.name)
+    said = [
+        f"{count} learners are called {name}. If it is one person with two copies of the course, remove the older file."
+        for name, count in times.items()
+        if count > 1
+    ]
+    said += [
+        f"{one.file}: dated {one.exported}, which is still to come; that machine's clock may be wrong"
+        for one in learners
+        if one.exported > today
+    ]
+    versions = {one.commit for one in learners if one.commit}
+    return said + (
+        [f"The class works with {len(versions)} versions of the course."] if len(versions) > 1 else []
+    )

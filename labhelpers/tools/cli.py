@@ -1,0 +1,292 @@
+"""The `lab` command."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from ..core.settings import LabError
+from . import cli_progress
+
+app = typer.Typer(
+    help="The course from the command line.",
+    no_args_is_help=True,
+    pretty_exceptions_enable=False,
+    add_completion=False,
+)
+app.add_typer(cli_progress.progress_app, name="progress")
+app.command()(cli_progress.done)
+app.command()(cli_progress.journal)
+
+
+@app.command()
+def prepare() -> None:
+    """Fetch and verify models and data; make sure Jupyter finds this environment. Safe to repeat."""
+    from ..data import assets
+
+    assets.prepare()
+
+
+@app.command()
+def start(
+    browser: Annotated[bool, typer.Option(help="Open the start page in a browser.")] = True,
+    port: Annotated[int, typer.Option(help="Port to serve on; a free one is found if it is taken.")] = 8888,
+) -> None:
+    """Open the day: what you wrote last time, what is next, and JupyterLab on the start page."""
+    from ..core.settings import current
+    from ..progress import routine
+    from . import start_page
+
+    page = start_page.write_notebook()
+    routine.morning(say=typer.echo)
+    command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--port={port}"]
+    command += [f"--ServerApp.root_dir={current().root}", f"--LabApp.default_url=/lab/tree/{page}"]
+    # The address with its token is logged as critical; the dozen lines before it only worry people.
+    command += ["--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"]
+    # No news and no version check: the course asks nothing of the network after set-up.
+    command += [f"--LabApp.app_settings_dir={Path(__file__).parent / 'jupyterlab'}"]
+    command += [] if browser else ["--no-browser"]
+    # In a container one is root. The server listens to this machine only, and asks for its token.
+    command += ["--allow-root"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []
+    typer.echo("Starting JupyterLab. Stop it with Ctrl-C.")
+    raise typer.Exit(subprocess.call(command))
+
+
+@app.command()
+def doctor(
+    speed: Annotated[bool, typer.Option(help="Measure the matmul rate (a few seconds).")] = True,
+) -> None:
+    """Examine this machine and say how to repair what is wrong."""
+    from rich.console import Console
+
+    from . import doctor as checks
+
+    console = Console()
+    findings = checks.examine()
+    for finding in findings:
+        mark = "[green]ok  [/]" if finding.ok else "[red]FIX [/]"
+        console.print(
+            f"{mark} {finding.what}: {finding.found}" + (f"\n       {finding.fix}" if finding.fix else "")
+        )
+    if speed:
+        _print_speed(console)
+    if not all(finding.ok for finding in findings):
+        raise typer.Exit(1)
+
+
+@app.command()
+def build(
+    lessons: Annotated[list[str] | None, typer.Argument(help="Lesson ids; all when omitted.")] = None,
+) -> None:
+    """Build the notebooks from the manuscripts, and draw the guides' figures (for authors)."""
+    from .authoring import guides
+    from .authoring import notebooks as authoring
+
+    for path in authoring.build(lessons or None) + ([] if lessons else guides.draw_all()):
+        typer.echo(path)
+
+
+@app.command()
+def run(
+    lesson: Annotated[str, typer.Argument(help='Lesson id, such as "day04".')],
+    variant: Annotated[str, typer.Option(help="learner, solved or misconceptions.")] = "learner",
+    profile: Annotated[str | None, typer.Option(help="smoke, cpu or gpu.")] = None,
+) -> None:
+    """Run a whole lesson without a browser and say where its outputs are."""
+    from .authoring import running
+
+    result = running.run(lesson, variant, profile)
+    for event in result.of_kind("record"):
+        value = event["value"]
+        typer.echo(f"{event['name']} = " + (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"))
+    memory = f", peak memory {result.peak_bytes / 2**30:.1f} GiB" if result.peak_bytes else ""
+    typer.echo(f"{lesson} ({variant}): {result.seconds:.0f} s{memory}. Outputs: {result.notebook}")
+    if result.error:
+        typer.echo(f"It stopped at {result.error}", err=True)
+        raise typer.Exit(1)
+
+
+@app.command()
+def verify(
+    lessons: Annotated[list[str] | None, typer.Argument(help="Lesson ids; all when omitted.")] = None,
+    profile: Annotated[str, typer.Option(help="smoke, cpu or gpu.")] = "cpu",
+    report: Annotated[
+        Path | None, typer.Option(help="Also write a page about all that was verified in this profile.")
+    ] = None,
+    run: Annotated[
+        bool, typer.Option(help="--no-run: run nothing, make the page of what was verified earlier.")
+    ] = True,
+) -> None:
+    """Run lessons solved and untouched, compare results with their bands, refresh the measured minutes and memory."""
+    from .authoring import verify as verifying
+    from .authoring import verify_report
+
+    if not (run or report):
+        raise LabError("--no-run leaves nothing to do. Add `--report report.html`, or leave it out.")
+    sound = verifying.verify(lessons or None, profile) if run else True
+    if report:
+        typer.echo(f"The page for the instructor: {verify_report.write(report, profile)}")
+    if not sound:
+        raise typer.Exit(1)
+
+
+@app.command()
+def drift(
+    only: Annotated[str | None, typer.Option(help='As pytest -k, such as "day01 or unit".')] = None,
+) -> None:
+    """Run the smoke suite with the latest releases in a throw-away environment; name the API that moved."""
+    from . import drift as latest
+
+    if not latest.run(only):
+        raise typer.Exit(1)
+
+
+@app.command()
+def compare(
+    techniques: Annotated[
+        list[str] | None, typer.Argument(help='Such as "lora full"; all when omitted.')
+    ] = None,
+    publish: Annotated[
+        bool, typer.Option("--publish", help="Write the guide's figures (for authors).")
+    ] = False,
+    train: Annotated[bool, typer.Option(help="--no-train: only make the page of what MLflow holds.")] = True,
+) -> None:
+    """Train every technique on one task with the same number of trials, and make one page of what it cost."""
+    from ..core.settings import current
+    from .comparison import page as comparison_page
+    from .comparison import train as comparison
+
+    if train:
+        comparison.compare(techniques or None, say=typer.echo)
+    page = comparison_page.write(current().workspace / "comparison")
+    typer.echo(page.read_text(encoding="utf-8"))
+    typer.echo(f"The page and its figure: {page.parent}")
+    if publish:
+        typer.echo(comparison_page.publish())
+
+
+@app.command()
+def record_runs(
+    names: Annotated[list[str] | None, typer.Argument(help="Prepared runs; all when omitted.")] = None,
+    to: Annotated[Path | None, typer.Option(help="Folder; the cpu profile has a default.")] = None,
+) -> None:
+    """Train the prepared runs of Day 5 again (for authors)."""
+    from . import record_runs as recording
+
+    for run in recording.record(names or None, to):
+        typer.echo(f"{run.name}: validation accuracy {run.validation_accuracy:.1%}, {run.seconds:.0f} s")
+
+
+@app.command()
+def plan(
+    path: Annotated[str | None, typer.Option(help="quick_start, deep_dive or production_ready.")] = None,
+    pace: Annotated[str | None, typer.Option(help="standard, accelerated, relaxed or weekend.")] = None,
+    focus: Annotated[str | None, typer.Option(help="research, application, cost or quality.")] = None,
+    background: Annotated[
+        str | None, typer.Option(help="strong_ml, strong_engineering or new_to_both.")
+    ] = None,
+    hours_per_week: Annotated[float | None, typer.Option(help="The hours you really have.")] = None,
+    start: Annotated[
+        str | None, typer.Option(help="First day, such as 2026-11-30; today if omitted.")
+    ] = None,
+    ics: Annotated[Path | None, typer.Option(help="Also write a calendar file.")] = None,
+    replan: Annotated[bool, typer.Option("--replan", help="Move what is left of your plan.")] = False,
+    quiz: Annotated[bool, typer.Option("--quiz", help="Eight questions, then a suggestion.")] = False,
+    save: Annotated[bool, typer.Option(help="Write progress/plan.yaml and plan.md.")] = True,
+) -> None:
+    """Make a dated study plan, show it, move it, put it into a calendar."""
+    from . import plan_command
+
+    options = {"path": path, "pace": pace, "focus": focus, "background": background}
+    plan_command.run({**options, "hours_per_week": hours_per_week}, start, ics, replan, quiz, save)
+
+
+@app.command("class")
+def class_(
+    folder: Annotated[Path, typer.Argument(help="Folder with your learners' summary files.")],
+    out: Annotated[Path | None, typer.Option(help="The page; class.html in the folder if omitted.")] = None,
+) -> None:
+    """Show instructors where a class stands and what stops people, here and on a page of its own."""
+    _show_class(folder, out)
+
+
+@app.command("next")
+def next_() -> None:
+    """Say which lesson is next and how long it takes here."""
+    from ..progress import standing, standing_view
+
+    now = standing.now()
+    standing_view.show_next(now)
+    standing.remember(now)
+
+
+@app.command()
+def wrap_up(
+    entry: Annotated[str | None, typer.Argument(help="Your journal entry; asked for when omitted.")] = None,
+    question: Annotated[str | None, typer.Option(help="A question that is still open.")] = None,
+    lesson: Annotated[str | None, typer.Option(help='Lesson it is about, such as "day04".')] = None,
+) -> None:
+    """Close the day: file a journal entry, then look at tomorrow."""
+    from ..progress import routine
+
+    routine.wrap_up(entry, question, lesson, say=typer.echo)
+
+
+@app.command()
+def mlflow() -> None:
+    """Open the MLflow UI over your runs, on this machine only."""
+    from ..training import tracking
+
+    raise typer.Exit(subprocess.call(tracking.ui_command()))
+
+
+def _print_speed(console: object) -> None:
+    from ..core import timetable, timing
+    from ..core.settings import current
+    from . import doctor as checks
+
+    rates = checks.rates()
+    console.print(
+        f"     Speed: {rates['float32']:.0f} GFLOP/s in fp32, {rates['bfloat16']:.0f} GFLOP/s in bf16"
+    )
+    console.print(f"     Profile: {current().profile} (set LAB_PROFILE to choose another)")
+    for day in timetable.lessons():
+        minutes = timing.predicted_minutes(day["id"])
+        if minutes is not None:
+            console.print(f"     {timetable.label(day)}: about {minutes:.1f} minutes of computing here")
+
+
+def _show_class(folder: Path, out: Path | None) -> None:
+    """Print the class in the terminal and write its page."""
+    from rich.console import Console
+
+    from ..core import files
+    from .classroom import page as class_page
+    from .classroom import report
+    from .classroom import table as class_table
+
+    path = (out or folder / "class.html").expanduser().absolute()
+    if path.is_dir() or (path.exists() and class_page.MARK not in path.read_bytes()[:400]):
+        raise LabError(
+            f"{path} is there already and is no page of `lab class`. Name another file with --out."
+        )
+    found = report.read(folder.expanduser())
+    files.write(path, class_page.page(found))
+    console = Console()
+    for table in (class_table.learners(found), class_table.exercises(found)):
+        console.print(table)
+    for note in found.notes:
+        console.print(f"Note: {note}", markup=False, highlight=False)
+    console.print(f"The whole class, with every exercise: {path}", markup=False, highlight=False)
+
+
+def main() -> None:
+    """Run `lab`, turning a repairable mistake into one paragraph instead of a traceback."""
+    try:
+        app()
+    except LabError as error:
+        typer.echo(str(error), err=True)
+        raise SystemExit(1) from None

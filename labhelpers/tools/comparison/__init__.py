@@ -1,0 +1,1 @@
+"""All techniques compared under one budget: `lab compare`."""

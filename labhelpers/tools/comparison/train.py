@@ -1,0 +1,275 @@
+"""Trains every technique on the same sentences with the same number of trials, and logs what it measures to MLflow."""
+
+import statistics
+import time
+from collections.abc import Callable, Iterable
+from typing import Any
+
+from ... import data, training
+from ...core import settings
+from ...core.settings import LabError
+from ...models import memory
+from ...training import runs, tracking
+from . import techniques
+
+EXPERIMENT = "techniques"
+MAX_LENGTH = 128
+SEEDS = (1, 2, 3)
+# Bytes of the four parts of a training step, as `memory.account` counts them.
+PARTS = ("weights", "gradients", "optimizer", "activations")
+
+
+def compare(keys: Iterable[str] | None = None, say: Callable[[str], None] = print) -> None:
+    """Give each technique the same chance: learning rates tried with one seed, the best one trained with all seeds.
+
+    Rates are chosen on the validation split. Accuracy is reported on sentences of the training split that no run
+    here trains on, so that the sentences which chose are not the ones which judge. The test split stays closed.
+
+    Args:
+        keys: techniques from `techniques.every()`; None for all.
+        say: is given one sentence per finished run.
+
+    Raises:
+        LabError: when a key is unknown.
+    """
+    known = techniques.every()
+    chosen = list(known) if keys is None else list(keys)
+    if wrong := [key for key in chosen if key not in known]:
+        raise LabError(f"There is no technique {wrong[0]!r}. Choose from: {', '.join(known)}.")
+    settings.quiet_libraries(settings.current())
+    splits = sentences()
+    for key in chosen:
+        seeds = SEEDS[: settings.pick(smoke=2, cpu=3, gpu=3)]
+        rates = known[key].rates[: settings.pick(smoke=2, cpu=4, gpu=4)]
+        tried = {rate: _run(known[key], key, rate, seeds[0], splits, say) for rate in rates}
+        best = max(tried, key=lambda rate: tried[rate]["validation_accuracy"])
+        for seed in seeds[1:]:
+            _run(known[key], key, best, seed, splits, say)
+    clock({key: known[key].build() for key in chosen}, splits["validation"])
+
+
+def sentences() -> dict[str, Any]:
+    """Split the movie sentences for this comparison.
+
+    Returns:
+        Tokenised "train", "validation" and "judging" data sets; judging and train are parts of the training split.
+    """
+    from transformers import AutoTokenizer
+
+    from ... import models
+
+    reviews = data.prepared("sentiment")
+    reviews.pop("test")
+    size = settings.pick(smoke=200, cpu=2000, gpu=2000)
+    half = len(reviews["train"]) // 2
+    shuffled = reviews["train"].shuffle(seed=0)
+    parts = {
+        "train": shuffled.select(range(min(size, half))),
+        "validation": reviews["validation"],
+        "judging": shuffled.select(range(half, min(half + size, len(shuffled)))),
+    }
+    tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
+    return {name: data.tokenize(part, tokenizer, max_length=MAX_LENGTH) for name, part in parts.items()}
+
+
+def _run(
+    technique: techniques.Technique,
+    key: str,
+    rate: float,
+    seed: int,
+    splits: dict[str, Any],
+    say: Callable[[str], None],
+) -> dict[str, float]:
+    """Train one model, measure it, and log it as one MLflow run."""
+    import mlflow
+
+    trainer = _trainer(technique, f"{key}-{rate:g}-{seed}", rate, seed, splits["train"])
+    account = _account(trainer)
+    run = training.train(trainer, f"technique-{key}")
+    correct = {name: _correct(trainer.model, splits[name]) for name in ("validation", "judging")}
+    measured = {
+        "validation_accuracy": float(correct["validation"].mean()),
+        "judging_accuracy": float(correct["judging"].mean()),
+        "seconds": run.seconds,
+        "trainable": float(sum(part.numel() for part in trainer.model.parameters() if part.requires_grad)),
+        "checkpoint_bytes": float((run.folder / runs.WEIGHTS).stat().st_size),
+        **{f"{part}_bytes": float(getattr(account, part)) for part in PARTS},
+    }
+    with tracking.start_run(EXPERIMENT, f"{key} {rate:g} seed {seed}"):
+        mlflow.log_params(
+            {"technique": key, "learning_rate": rate, "seed": seed, "examples": len(splits["train"])}
+        )
+        mlflow.log_metrics(measured)
+        mlflow.log_dict({"correct": correct["judging"].astype(int).tolist()}, "judging.json")
+    say(
+        f"{technique.name}, learning rate {rate:g}, seed {seed}: {measured['validation_accuracy']:.3f} on validation, "
+        f"{run.seconds:.0f} s"
+    )
+    return measured
+
+
+def _trainer(technique: techniques.Technique, name: str, rate: float, seed: int, train: Any) -> Any:
+    from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer, set_seed
+
+    from ... import models
+
+    set_seed(seed)
+    arguments = training.arguments(
+        name,
+        learning_rate=rate,
+        num_train_epochs=1,
+        per_device_train_batch_size=16,
+        save_strategy="no",
+        seed=seed,
+    )
+    collator = DataCollatorWithPadding(AutoTokenizer.from_pretrained(models.source("encoder")))
+    return Trainer(model=technique.build(), args=arguments, train_dataset=train, data_collator=collator)
+
+
+def _account(trainer: Any) -> memory.MemoryAccount:
+    """Count the bytes of a training step on a copy of the model, with a batch of the 16 longest sentences."""
+    import copy
+
+    import torch
+
+    model = copy.deepcopy(trainer.model).train()
+    longest = sorted(trainer.train_dataset, key=lambda row: -len(row["input_ids"]))[:16]
+    keep = ("input_ids", "attention_mask", "token_type_ids", "labels")
+    batch = trainer.data_collator([{key: row[key] for key in keep if key in row} for row in longest])
+    batch = {key: part.to(next(model.parameters()).device) for key, part in batch.items()}
+    optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad])
+    kind = next(iter(batch.values())).device.type
+    with torch.autocast(kind, torch.bfloat16, enabled=trainer.args.bf16):  # as the Trainer does it
+        before = memory.account(model, batch=batch)
+        loss = model(**batch).loss
+    loss.backward()
+    optimizer.step()
+    after = memory.account(model, optimizer)
+    return memory.MemoryAccount(after.weights, after.gradients, after.optimizer, before.activations)
+
+
+def _correct(model: Any, split: Any) -> Any:
+    import numpy as np
+
+    return training.predict(model, split).argmax(axis=1) == np.array(split["labels"])
+
+
+def clock(built: dict[str, Any], split: Any, repeats: int = 30) -> None:
+    """Note in every run of a technique how long one sentence takes; the weights' values do not matter for that.
+
+    The techniques take turns with each sentence, so that whatever else the machine does hits all of them alike.
+
+    Args:
+        built: technique to model.
+        split: tokenised sentences.
+        repeats: how many of them are answered by each model.
+    """
+    from mlflow import MlflowClient
+
+    spent: dict[str, list[float]] = {key: [] for key in built}
+    for at in [0, *range(min(repeats, len(split)))]:  # the first answer of a model is slower than all others
+        one = split.select([at])
+        for key, model in built.items():
+            begin = time.perf_counter()
+            training.predict(model, one)
+            spent[key].append(1000 * (time.perf_counter() - begin))
+    found = _finished()
+    for run, key in zip(found["run_id"], found["params.technique"], strict=True):
+        if key in spent:
+            MlflowClient().log_metric(run, "latency_ms", statistics.median(spent[key][1:]))
+
+
+def table() -> Any:
+    """Read the comparison from MLflow.
+
+    Returns:
+        pandas DataFrame, one row per technique in the order of `techniques.every()`: its rate, its number of seeds,
+        means over seeds, the lowest and highest accuracy, and the difference to LoRA with its paired interval.
+
+    Raises:
+        LabError: when nothing was compared yet, or a comparison was interrupted.
+    """
+    import pandas as pd
+
+    found = _finished()
+    if found.empty:
+        raise LabError(
+            "No technique has been compared in this workspace and profile yet. Run `lab compare` first."
+        )
+    if "metrics.latency_ms" not in found or found["metrics.latency_ms"].isna().any():
+        raise LabError(
+            "The comparison stopped before its techniques were timed. Run `lab compare` again; what has been trained is "
+            "found again."
+        )
+    return pd.DataFrame(_rows(found))
+
+
+def _finished() -> Any:
+    import mlflow
+
+    tracking.setup(EXPERIMENT)
+    # A small run of the smoke profile says nothing about a large one, and judges on other sentences.
+    wanted = f"attributes.status = 'FINISHED' and tags.profile = '{settings.current().profile}'"
+    return mlflow.search_runs(experiment_names=[EXPERIMENT], filter_string=wanted)
+
+
+def _rows(found: Any) -> list[dict[str, Any]]:
+    known = techniques.every()
+    # A run that was repeated counts once: the newest.
+    newest = found.sort_values("start_time").drop_duplicates(
+        ["params.technique", "params.learning_rate", "params.seed"], keep="last"
+    )
+    best = {key: _best(newest[newest["params.technique"] == key]) for key in known}
+    answers = {key: _answers(part) for key, part in best.items() if len(part)}
+    return [_row(known[key], best[key], answers[key], answers.get("lora")) for key in answers]
+
+
+def _best(tried: Any) -> Any:
+    """The runs of the rate that won on validation with the first seed."""
+    if tried.empty:
+        return tried
+    first = tried[tried["params.seed"] == str(SEEDS[0])]
+    rate = first.loc[first["metrics.validation_accuracy"].idxmax(), "params.learning_rate"]
+    return tried[tried["params.learning_rate"] == rate]
+
+
+def _answers(part: Any) -> list[list[int]]:
+    import mlflow
+
+    return [
+        mlflow.artifacts.load_dict(f"runs:/{run}/judging.json")["correct"]
+        for run in part.sort_values("params.seed")["run_id"]
+    ]
+
+
+def _row(
+    technique: techniques.Technique, part: Any, mine: list[list[int]], lora: list[list[int]] | None
+) -> dict[str, Any]:
+    accuracy = part["metrics.judging_accuracy"]
+    columns = ["trainable", "seconds", "checkpoint_bytes", "latency_ms", *(f"{name}_bytes" for name in PARTS)]
+    row = {
+        "technique": technique.name,
+        "learning_rate": float(part["params.learning_rate"].iloc[0]),
+        "seeds": len(part),
+        "accuracy": accuracy.mean(),
+        "lowest": accuracy.min(),
+        "highest": accuracy.max(),
+        **{name: part[f"metrics.{name}"].median() for name in columns},
+    }
+    return row | (_against(mine, lora) if lora else {})
+
+
+def _against(mine: list[list[int]], lora: list[list[int]]) -> dict[str, float]:
+    """The difference to LoRA, sentence by sentence, and what drawing other sentences would make of it.
+
+    Each sentence counts once, with its mean over the seeds: three answers to one sentence are not three sentences.
+    """
+    import numpy as np
+    from scipy.stats import bootstrap
+
+    difference = np.mean(mine, axis=0) - np.mean(lora, axis=0)
+    if not difference.any():
+        return {"minus_lora": 0.0, "minus_lora_low": 0.0, "minus_lora_high": 0.0}
+    drawn = bootstrap((difference,), np.mean, method="percentile", rng=np.random.default_rng(0))
+    low, high = drawn.confidence_interval
+    return {"minus_lora": difference.mean(), "minus_lora_low": low, "minus_lora_high": high}

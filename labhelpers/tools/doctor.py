@@ -1,0 +1,212 @@
+"""Checks this machine, says how to repair what is wrong, and predicts how long each lesson takes here."""
+
+import importlib.metadata
+import json
+import os
+import platform
+import re
+import shutil
+import sys
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core import files, timing
+from ..core.settings import current
+from ..data import assets
+from . import lock_age
+
+MINIMUM_MEMORY_GIB = 7  # what a machine sold with 8 GB shows
+MINIMUM_DISK_GIB = 3
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of the examination.
+
+    Attributes:
+        what: what was looked at.
+        ok: whether it is as the course needs it.
+        found: what is there.
+        fix: the exact next step, empty when ok.
+    """
+
+    what: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+def examine() -> list[Finding]:
+    """Look at everything the course depends on.
+
+    Returns:
+        One finding per subject, in the order a repair should go.
+    """
+    return [_python(), *_packages(), _lock(), _disk(), _memory(), _cores(), _gpu(), *_assets(), _kernel()]
+
+
+def matmul_rate(dtype_name: str, size: int = 2048, repeats: int = 5) -> float:
+    """Measure how fast this machine multiplies matrices.
+
+    Args:
+        dtype_name: "float32" or "bfloat16".
+        size: rows and columns of the square matrices.
+        repeats: timed multiplications; the best one counts.
+
+    Returns:
+        10^9 floating-point operations per second (GFLOP/s).
+    """
+    import torch
+
+    left, right = (torch.ones(size, size, dtype=getattr(torch, dtype_name)) for _ in range(2))
+    left @ right
+    best = min(_seconds(lambda: left @ right) for _ in range(repeats))
+    return 2 * size**3 / best / 1e9
+
+
+def rates() -> dict[str, float]:
+    """Measure the matmul rates once and remember them in the workspace.
+
+    Returns:
+        GFLOP/s for "float32" and "bfloat16".
+    """
+    path = timing.rates_file()
+    measured = {name: round(matmul_rate(name), 1) for name in ("float32", "bfloat16")}
+    files.write(path, json.dumps(measured) + "\n")
+    return measured
+
+
+def lock_file() -> Path:
+    """Name the lock file.
+
+    Returns:
+        `requirements.lock` of this course.
+    """
+    return current().root / "requirements.lock"
+
+
+def locked_versions(path: Path | None = None) -> dict[str, str]:
+    """Read the exact versions for this Python and platform from a lock file.
+
+    Args:
+        path: lock file; None for the course's own.
+
+    Returns:
+        Normalised package name → version.
+    """
+    from packaging.requirements import Requirement
+
+    versions = {}
+    for line in (path or lock_file()).read_text(encoding="utf-8").splitlines():
+        if re.match(r"^[A-Za-z0-9]", line):
+            requirement = Requirement(line.rstrip(" \\"))
+            if requirement.marker is None or requirement.marker.evaluate():
+                versions[requirement.name.lower()] = str(requirement.specifier).removeprefix("==")
+    return versions
+
+
+def _seconds(action: Any) -> float:
+    started = time.perf_counter()
+    action()
+    return time.perf_counter() - started
+
+
+def _python() -> Finding:
+    ok = (3, 11) <= sys.version_info[:2] <= (3, 13)
+    fix = "" if ok else "Install Python 3.11, 3.12 or 3.13, delete the folder .venv and run `make lab` again."
+    return Finding("Python", ok, platform.python_version(), fix)
+
+
+def _packages() -> list[Finding]:
+    wrong = []
+    for name, version in locked_versions().items():
+        try:
+            installed = importlib.metadata.version(name)
+        except importlib.metadata.PackageNotFoundError:
+            installed = "missing"
+        # A CPU or CUDA build of torch carries a suffix, such as 2.13.0+cpu.
+        if installed.split("+")[0] != version:
+            wrong.append(f"{name} {installed} instead of {version}")
+    if not wrong:
+        return [Finding("Packages", True, f"{len(locked_versions())} as in {lock_file().name}")]
+    fix = f"Run `{sys.executable} -m pip install --require-hashes -r {lock_file().name}`."
+    return [Finding("Packages", False, "; ".join(wrong[:5]) + (" …" if len(wrong) > 5 else ""), fix)]
+
+
+def _lock() -> Finding:
+    return Finding("Versions", True, lock_age.sentence(lock_file()))
+
+
+def _disk() -> Finding:
+    folder = current().cache
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free / 2**30
+    ok = free >= MINIMUM_DISK_GIB
+    fix = "" if ok else f"Free some space on {folder}, or set LAB_CACHE to a folder on a larger disk."
+    return Finding("Disk", ok, f"{free:.0f} GiB free (the course needs {MINIMUM_DISK_GIB})", fix)
+
+
+def _memory() -> Finding:
+    import psutil
+
+    total = psutil.virtual_memory().total / 2**30
+    ok = total >= MINIMUM_MEMORY_GIB
+    fix = "" if ok else "Close other programs, or use the Colab way in the README."
+    return Finding("Memory", ok, f"{total:.0f} GiB (the course needs {MINIMUM_MEMORY_GIB})", fix)
+
+
+def _cores() -> Finding:
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    fix = "" if cores >= 2 else "One core works, about twice as slowly. Nothing to repair."
+    return Finding("Cores", True, str(cores), fix)
+
+
+def _gpu() -> Finding:
+    import torch
+
+    if torch.cuda.is_available():
+        return Finding("GPU", True, torch.cuda.get_device_name())
+    if Path("/proc/driver/nvidia/version").exists():
+        return Finding(
+            "GPU",
+            False,
+            "an NVIDIA driver, but this torch cannot use it",
+            "Run `make clean lab TORCH=cuda`, or set LAB_PROFILE=cpu to stay on the CPU.",
+        )
+    return Finding("GPU", True, "none; not needed")
+
+
+def _assets() -> list[Finding]:
+    findings = []
+    for status in assets.status():
+        fix = "" if status.ready else "Run `lab prepare`."
+        findings.append(
+            Finding(
+                f"Asset {status.id}",
+                status.ready,
+                status.state if status.ready else f"{status.state}: {status.detail}",
+                fix,
+            )
+        )
+    return findings
+
+
+def _kernel() -> Finding:
+    from jupyter_client.kernelspec import KernelSpecManager, NoSuchKernel
+
+    fix = f"Run `{sys.executable} -m ipykernel install --sys-prefix`."
+    try:
+        argv = KernelSpecManager().get_kernel_spec("python3").argv
+    except NoSuchKernel:
+        return Finding("Jupyter kernel", False, "not registered", fix)
+    ok = shutil.which(argv[0]) is not None and Path(argv[0]).absolute() in _this_python()
+    return Finding("Jupyter kernel", ok, argv[0] if not ok else "this environment", "" if ok else fix)
+
+
+def _this_python() -> set[Path]:
+    # The kernel may name any of the links python, python3, python3.11 of this environment, or plain "python".
+    folder = Path(sys.executable).parent
+    return {*folder.glob("python*"), Path("python").absolute(), Path("python3").absolute()}

@@ -1,0 +1,172 @@
+"""The start page: where you are, what is next, how long it takes here, one link to begin."""
+
+from typing import Any
+
+from .. import progress
+from ..core import files, timetable
+from ..core.settings import current
+from ..progress import standing, standing_view, tracker
+from ..progress.plan import planning
+from ..progress.standing import Standing, Step
+from .authoring import notebooks
+
+REFRESH = "# Run this cell to bring the page up to date.\nfrom labhelpers import start\n\nstart.show()"
+TIMER = "# A focus timer: run this cell, then press Start.\nfrom labhelpers import timer\n\ntimer.show()"
+
+
+def next_lesson() -> dict[str, Any] | None:
+    """Find the lesson to do next.
+
+    Returns:
+        The lesson, or None when everything written so far is done.
+    """
+    return standing.next_lesson(planning.done_lessons(progress.read()), planning.current())
+
+
+def page(now: Standing | None = None) -> str:
+    """Write the start page for this learner on this machine.
+
+    Args:
+        now: the standing to show; looked up when None.
+
+    Returns:
+        Markdown with links relative to `lessons/`. For an untouched course it is the same on every day.
+    """
+    now = now or standing.now()
+    lines = [f"# {timetable.load()['course']['title']}", "", timetable.load()["course"]["promise"], ""]
+    lines += [f"> **Milestone reached: {each.text}.** {each.words}\n" for each in now.milestones if each.new]
+    lines += [f"> Something needs your hand: {complaint}\n" for complaint in now.complaints]
+    if now.next:
+        lines += _invitation(now.next)
+    else:
+        lines += ["You have done every lesson that is written. Well done. More are coming."]
+    lines += ["", "## Where you are", "", *_facts(now), "", "## This week", "", *_week(now), ""]
+    lines += [*_milestones(now), "", "## Techniques", "", *_techniques(now)]
+    lines += [
+        "",
+        "## The whole course",
+        "",
+        *notebooks.course_table(dict.fromkeys(now.ticked, True)),
+        "",
+        *_habits(),
+    ]
+    return "\n".join(lines)
+
+
+def write_notebook() -> str:
+    """Write `lessons/start_here.ipynb` with the page already rendered, so that it greets without being run.
+
+    Returns:
+        Its path relative to the course folder. An edited older page is kept beside it.
+    """
+    import nbformat
+
+    from ..display import timer
+    from .authoring import notebooks as authoring
+
+    now = standing.now()
+    cells = [
+        _cell("start-here", REFRESH, page(now), hidden=True),
+        _cell("focus-timer", TIMER, timer.static_text(), hidden=False),
+    ]
+    notebook = nbformat.v4.new_notebook(
+        cells=cells, metadata=authoring.metadata("start", "Start here", cells)
+    )
+    path = current().root / "lessons" / "start_here.ipynb"
+    authoring.keep_edited(path)
+    files.write(path, nbformat.writes(notebook))
+    standing.remember(now)
+    return "lessons/start_here.ipynb"
+
+
+def show() -> None:
+    """Display the start page in a notebook, or print it elsewhere."""
+    from IPython.display import Markdown, display
+
+    now = standing.now()
+    display(Markdown(page(now)))
+    standing.remember(now)
+
+
+def _invitation(step: Step) -> list[str]:
+    day, items = step.lesson, step.ticked + len(step.open_items)
+    lines = [f"## Next: {standing_view.name(day)}", "", day["promise"], ""]
+    lines += [f"- Plan {step.minutes} minutes for yourself: reading, thinking, doing."]
+    if (computing := standing_view.machine(step)) is not None:
+        lines += [f"- {computing}"]
+    if step.sitting:
+        lines += [f"- {standing_view.sitting(step)}"]
+    if step.ticked:
+        lines += [f"- {step.ticked} of {items} items of its checklist are ticked."]
+    verb = "Continue" if step.ticked else "Begin"
+    return [*lines, "", f"### [→ {verb} {timetable.label(day)}]({day['lesson']}.ipynb)"]
+
+
+def _facts(now: Standing) -> list[str]:
+    rows = [f"| **{what}** | {how_much} |" for what, how_much in standing_view.facts(now)]
+    return ["| what | how far |", "|---|---|", *rows]
+
+
+def _milestones(now: Standing) -> list[str]:
+    rows = [
+        f"| {each.text} | {each.place} | {'✔ reached' if each.reached else '○ open'} |"
+        for each in now.milestones
+    ]
+    return ["## Milestones", "", "| milestone | where | state |", "|---|---|---|", *rows]
+
+
+def _week(now: Standing) -> list[str]:
+    """Show the boxes of the week that the next lesson belongs to, and count those of the others."""
+    week, others = standing_view.this_week(now)
+    rows = [
+        f"| {box.text} | `{box.id}` | {'✔ ticked' if box.ticked else '○ open'} |"
+        for box in (*week.checkpoints, *week.questions)
+    ]
+    return [
+        f"{standing_view.week_name(week)} · {week.title}. At its end, can you say this of yourself? Tick in "
+        f"`progress/{week.id}.md`, or with `lab done` and the id.",
+        "",
+        *["| checkpoint or question | id | state |", "|---|---|---|", *rows],
+        "",
+        f"The other weeks: {others}.",
+    ]
+
+
+def _techniques(now: Standing) -> list[str]:
+    head = ["| technique | " + " | ".join(tracker.LEVELS) + " |", "|---" * 4 + "|"]
+    rows = [f"| **{row[0].technique}** | {' | '.join(map(_technique, row))} |" for row in now.techniques]
+    absent = [cell.text for row in now.techniques for cell in row if cell.state == "does not exist"]
+    return [*head, *rows, "", *(f"- {text}." for text in absent)]
+
+
+def _technique(cell: tracker.Cell) -> str:
+    if cell.lesson is None:
+        return standing_view.cell(cell)
+    link = f"[{timetable.label(cell.lesson)}]({cell.lesson['lesson']}.ipynb)"
+    return f"{tracker.MARKS[cell.state]} {cell.state}: {link}"
+
+
+def _habits() -> list[str]:
+    return [
+        "## Every day",
+        "",
+        "- Before: `lab start` shows what you wrote last time and what today is for. `lab mlflow` opens your runs.",
+        "- After: `lab wrap-up` files a journal entry and looks at tomorrow.",
+        "- In between: `lab next` and `lab progress` say in the terminal what this page says.",
+        "- This page is a picture of the moment it was made: click the grey line at its top, "
+        "then press Shift+Enter to bring it up to date.",
+        "",
+        "Type these in a terminal in the course folder; where `lab` is not found, `.venv/bin/lab` is the same.",
+    ]
+
+
+def _cell(id: str, source: str, text: str, hidden: bool) -> Any:
+    """A code cell with its output already there."""
+    import nbformat
+
+    output = nbformat.v4.new_output("display_data", {"text/markdown": text, "text/plain": text})
+    look = {"jupyter": {"source_hidden": True}} if hidden else {}
+    # With a number, because nbval refuses outputs of a cell that was never run.
+    cell = nbformat.v4.new_code_cell(source, outputs=[output], metadata=look, execution_count=1)
+    cell["id"] = id
+    return cell

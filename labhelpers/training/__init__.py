@@ -1,0 +1,11 @@
+"""Train, remember, predict, measure, record."""
+
+from .live import LivePlot
+from .prediction import predict
+from .saved_models import save_once
+from .trainer import TrainingRun, train
+from .training_arguments import arguments, keep_adapters_precise, load_options
+
+__all__ = [
+    "LivePlot", "TrainingRun", "arguments", "keep_adapters_precise", "load_options", "predict", "save_once", "train",
+]  # fmt: skip

@@ -1,0 +1,285 @@
+"""How good is a model, how sure are we, and is it better than the other one?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from ..core import settings
+from ..core.settings import LabError
+from . import checked
+
+if TYPE_CHECKING:
+    import numpy as np
+
+AVERAGES = ("binary", "macro", "micro", "weighted")
+
+
+@dataclass(frozen=True)
+class Interval:
+    """An estimate and the range that a repeated measurement would plausibly give.
+
+    Attributes:
+        estimate: the measured value.
+        low: lower end.
+        high: upper end.
+        confidence: share of such intervals that hold the true value, 0 to 1.
+    """
+
+    estimate: float
+    low: float
+    high: float
+    confidence: float = 0.95
+
+    @property
+    def excludes_zero(self) -> bool:
+        """True when the whole interval lies on one side of 0."""
+        return self.low > 0 or self.high < 0
+
+    def __str__(self) -> str:
+        return f"{self.estimate:.3f} ({self.confidence * 100:g} % interval {self.low:.3f} to {self.high:.3f})"
+
+
+@dataclass(frozen=True)
+class McNemar:
+    """The examples on which two models disagree in being right.
+
+    Attributes:
+        only_a: examples that only model A got right.
+        only_b: examples that only model B got right.
+        p_value: how often two equally good models would split these examples at least so unevenly.
+    """
+
+    only_a: int
+    only_b: int
+    p_value: float
+
+
+def classification(
+    labels: Sequence[int], predictions: Sequence[int], average: str | None = None
+) -> dict[str, float]:
+    """Score predicted classes.
+
+    Args:
+        labels: n true classes, whole numbers from 0.
+        predictions: n predicted classes.
+        average: "binary" (scores of class 1), "macro", "micro" or "weighted". By default "binary" when only
+            the classes 0 and 1 occur, otherwise "macro", in which every class weighs the same.
+
+    Returns:
+        accuracy, f1, precision, recall, each 0 to 1. A score without any case to count is 0.
+
+    Raises:
+        LabError: when lengths differ, nothing is given, or a value is not a class.
+    """
+    from sklearn.metrics import precision_recall_fscore_support
+
+    true, predicted = checked.classes("labels", labels), checked.classes("predictions", predictions)
+    checked.same_length(labels=true, predictions=predicted)
+    if average is None:
+        average = "binary" if max(true.max(), predicted.max()) <= 1 else "macro"
+    if average not in AVERAGES:
+        raise LabError(f"classification() got average={average!r}. Use one of: {', '.join(AVERAGES)}.")
+    if average == "binary" and max(true.max(), predicted.max()) > 1:
+        raise LabError(
+            'classification() got average="binary" for more than two classes. Use average="macro".'
+        )
+    precision, recall, f1, _ = precision_recall_fscore_support(
+        true, predicted, average=average, zero_division=0
+    )
+    accuracy = float((true == predicted).mean())
+    return {"accuracy": accuracy, "f1": float(f1), "precision": float(precision), "recall": float(recall)}
+
+
+def compute_metrics(eval_prediction: Any) -> dict[str, float]:
+    """Score an evaluation for `Trainer(compute_metrics=…)`.
+
+    Args:
+        eval_prediction: what Trainer passes: logits (n, classes) and labels (n,).
+
+    Returns:
+        The scores of `classification`.
+
+    Raises:
+        LabError: when the logits are not a table or hold NaN.
+    """
+    import numpy as np
+
+    logits, labels = eval_prediction
+    logits = np.asarray(logits[0] if isinstance(logits, tuple) else logits)
+    if logits.ndim != 2:
+        raise LabError(f"compute_metrics() wants logits of shape (n, classes) and got shape {logits.shape}.")
+    if np.isnan(logits).any():
+        raise LabError(
+            "compute_metrics() got NaN logits: training diverged. Lower learning_rate and train again."
+        )
+    return classification(labels, logits.argmax(axis=1))
+
+
+def confusion_matrix(
+    labels: Sequence[int], predictions: Sequence[int], classes: int | None = None
+) -> "np.ndarray":
+    """Count how often each class was taken for each other.
+
+    Args:
+        labels: n true classes, whole numbers from 0.
+        predictions: n predicted classes.
+        classes: number of classes k; by default the largest that occurs, plus one.
+
+    Returns:
+        Counts of shape (k, k): row = true class, column = predicted class.
+
+    Raises:
+        LabError: when lengths differ, nothing is given, or a value is not one of the classes.
+    """
+    from sklearn import metrics
+
+    true, predicted = checked.classes("labels", labels), checked.classes("predictions", predictions)
+    checked.same_length(labels=true, predictions=predicted)
+    needed = int(max(true.max(), predicted.max())) + 1
+    if classes is not None and classes < needed:
+        raise LabError(
+            f"confusion_matrix() got classes={classes}, but class {needed - 1} occurs. Use {needed}."
+        )
+    return metrics.confusion_matrix(true, predicted, labels=range(classes or needed))
+
+
+def bootstrap_interval(
+    correct: Sequence[int], confidence: float = 0.95, n_resamples: int = 10_000, seed: int | None = None
+) -> Interval:
+    """Say how sure we are of an accuracy, by drawing the test set again and again from itself.
+
+    Args:
+        correct: n values, 1 (or True) where the model was right, 0 where it was wrong.
+        confidence: between 0 and 1.
+        n_resamples: how many test sets to draw.
+        seed: of the random draws; by default the course's.
+
+    Returns:
+        The accuracy with its percentile interval. It has no width when all answers are right (or wrong): then
+        think of 3 / n as the rate of errors you may have missed.
+
+    Raises:
+        LabError: when nothing is given, a value is not 0 or 1, or `confidence` is not between 0 and 1.
+
+    Source:
+        Efron and Tibshirani 1993, "An Introduction to the Bootstrap", ch. 13.
+    """
+    right = checked.zero_one("correct", correct)
+    rng = _generator(confidence, n_resamples, seed)
+    # Drawing n answers with replacement and counting the right ones is exactly a binomial draw: same
+    # distribution as the literal resampling, without the n × n_resamples table.
+    means = rng.binomial(len(right), right.mean(), size=n_resamples) / len(right)
+    return _percentiles(float(right.mean()), means, confidence)
+
+
+def paired_difference(
+    correct_a: Sequence[int],
+    correct_b: Sequence[int],
+    confidence: float = 0.95,
+    n_resamples: int = 10_000,
+    seed: int | None = None,
+) -> Interval:
+    """Say how much better model A is than model B on the same examples.
+
+    Args:
+        correct_a: n values, 1 where A was right, 0 where it was wrong.
+        correct_b: the same for B, in the same order.
+        confidence: between 0 and 1.
+        n_resamples: how many test sets to draw.
+        seed: of the random draws; by default the course's.
+
+    Returns:
+        Accuracy of A minus accuracy of B, with its percentile interval; positive means A is better.
+
+    Raises:
+        LabError: as `bootstrap_interval`, and when the lengths differ.
+
+    Source:
+        Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation", §4.
+    """
+    import numpy as np
+
+    a, b = checked.pair(correct_a, correct_b)
+    rng = _generator(confidence, n_resamples, seed)
+    difference = a - b
+    values = np.array([-1, 0, 1])
+    shares = (difference[:, None] == values).mean(axis=0)
+    # Each drawn example contributes -1, 0 or 1, so a resample is one multinomial draw of three counts.
+    means = rng.multinomial(len(a), shares, size=n_resamples) @ values / len(a)
+    return _percentiles(float(difference.mean()), means, confidence)
+
+
+def mcnemar(correct_a: Sequence[int], correct_b: Sequence[int]) -> McNemar:
+    """Test whether two models are equally often right on the same examples (exact McNemar test).
+
+    Args:
+        correct_a: n values, 1 where A was right, 0 where it was wrong.
+        correct_b: the same for B, in the same order.
+
+    Returns:
+        How many examples only one of them got right, and the two-sided p-value.
+
+    Raises:
+        LabError: when lengths differ, nothing is given, or a value is not 0 or 1.
+
+    Source:
+        McNemar 1947; Dietterich 1998, "Approximate Statistical Tests", §3.1.
+    """
+    from scipy.stats import binomtest
+
+    a, b = checked.pair(correct_a, correct_b)
+    only_a, only_b = int((a > b).sum()), int((b > a).sum())
+    if only_a + only_b == 0:
+        return McNemar(0, 0, 1.0)
+    return McNemar(only_a, only_b, float(binomtest(only_a, only_a + only_b, 0.5).pvalue))
+
+
+def expected_calibration_error(labels: Sequence[int], probabilities: Any, bins: int = 10) -> float:
+    """Measure how far a model's confidence is from how often it is right.
+
+    Args:
+        labels: n true classes, whole numbers from 0.
+        probabilities: predicted probabilities of shape (n, classes), each row adding up to 1.
+        bins: number of equal slices of confidence.
+
+    Returns:
+        The gap between confidence and accuracy, averaged over slices by their size: 0 is perfect, 1 the worst.
+
+    Raises:
+        LabError: when shapes do not fit, a value is no probability, a row does not add up to 1 (logits?), or
+            `bins` is below 1.
+
+    Source:
+        Guo et al. 2017, "On Calibration of Modern Neural Networks", §2.
+    """
+    import numpy as np
+
+    true = checked.classes("labels", labels)
+    table = checked.probability_table(probabilities, len(true))
+    if bins < 1:
+        raise LabError(f"expected_calibration_error() got bins={bins}. Use at least 1; 10 to 15 is usual.")
+    if true.max() >= table.shape[1]:
+        raise LabError(
+            f"labels hold class {true.max()}, but probabilities have only {table.shape[1]} columns."
+        )
+    confidence = table.max(axis=1)
+    gap = (table.argmax(axis=1) == true) - confidence
+    slices = np.minimum((confidence * bins).astype(int), bins - 1)
+    return float(np.abs(np.bincount(slices, weights=gap, minlength=bins)).sum() / len(true))
+
+
+def _generator(confidence: float, n_resamples: int, seed: int | None) -> "np.random.Generator":
+    import numpy as np
+
+    if not 0 < confidence < 1:
+        raise LabError(f"confidence is {confidence!r}. Use a number between 0 and 1, such as 0.95 for 95 %.")
+    if not isinstance(n_resamples, int) or n_resamples < 100:
+        raise LabError(f"n_resamples is {n_resamples!r}. Use a whole number of at least 100; 10000 is usual.")
+    return np.random.default_rng(settings.current().seed if seed is None else seed)
+
+
+def _percentiles(estimate: float, means: "np.ndarray", confidence: float) -> Interval:
+    import numpy as np
+
+    low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
+    return Interval(estimate, float(low), float(high), confidence)

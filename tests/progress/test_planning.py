@@ -1,0 +1,418 @@
+"""A plan adds up, keeps its order, fits its days, survives a missed week, and never loses what the learner wrote."""
+
+import codecs
+import contextlib
+from collections import defaultdict
+from datetime import date, timedelta
+
+import pytest
+from hypothesis import HealthCheck, assume, given
+from hypothesis import settings as budget
+from hypothesis import strategies as st
+from typer.testing import CliRunner
+
+from labhelpers import progress
+from labhelpers.core import settings, timetable
+from labhelpers.core.settings import LabError
+from labhelpers.progress.plan import file as plan_file
+from labhelpers.progress.plan import hours as plan_hours
+from labhelpers.progress.plan import page as plan_page
+from labhelpers.progress.plan import paths, planning, sittings
+from labhelpers.tools import cli
+
+MONDAY = date(2026, 11, 23)
+LESSONS = [day["id"] for day in timetable.lessons()]
+ONE = planning.make("quick_start", start=MONDAY)
+
+options = st.fixed_dictionaries(
+    {
+        "path": st.sampled_from(paths.names("path")),
+        "pace": st.sampled_from(paths.names("pace")),
+        "focus": st.sampled_from([None, *paths.names("focus")]),
+        "background": st.sampled_from([None, *paths.names("background")]),
+        "hours_per_week": st.none() | st.floats(0.5, 80),
+        "start": st.dates(date(1999, 12, 1), date(2090, 1, 1)),
+        "done": st.sets(st.sampled_from(LESSONS)),
+    }
+)
+many = budget(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+def made(chosen):
+    """A plan, or None where the hours cannot be planned and the message says what can."""
+    try:
+        return planning.make(**chosen)
+    except LabError as error:
+        assert chosen["hours_per_week"] is not None and "--hours-per-week" in str(error)
+        assume(False)
+
+
+def spent(plan, by):
+    found = defaultdict(int)
+    for entry in plan.entries:
+        found[by(entry)] += entry.minutes
+    return found
+
+
+def assert_sound(plan, done=()):
+    """What holds for every plan that the course makes."""
+    ends = {entry.lesson_id: place for place, entry in enumerate(plan.entries)}
+    begins = {entry.lesson_id: place for place, entry in reversed(list(enumerate(plan.entries)))}
+    minutes = spent(plan, lambda entry: entry.lesson_id)
+    assert minutes == {name: timetable.minutes(timetable.lesson(name)) for name in minutes}
+    assert plan.total_minutes == paths.minutes(minutes)
+    background = paths.get("background", plan.background) if plan.background else {"known": []}
+    for name, place in begins.items():
+        for needed in timetable.lesson(name)["prerequisites"]:
+            assert needed in done or needed in background["known"] or ends[needed] < place, (
+                f"{name} before {needed}"
+            )
+    most = sittings.limits(paths.get("pace", plan.pace), planning.hours(plan))
+    assert all(total <= most[day.weekday()] for day, total in spent(plan, lambda entry: entry.date).items())
+    dates = [entry.date for entry in plan.entries]
+    assert dates == sorted(dates) and all(entry.minutes > 0 for entry in plan.entries)
+    for name in minutes:
+        parts = [entry.part for entry in plan.entries if entry.lesson_id == name]
+        assert parts == list(range(1, len(parts) + 1))
+        assert {entry.parts for entry in plan.entries if entry.lesson_id == name} == {len(parts)}
+
+
+@many
+@given(chosen=options)
+def test_every_plan_adds_up_keeps_order_and_fits_its_days(chosen):
+    plan = made(chosen)
+    assert_sound(plan, chosen["done"])
+    expected = set(planning.selection(plan).lessons) - chosen["done"]
+    assert {entry.lesson_id for entry in plan.entries} == expected
+    assert all(entry.date >= chosen["start"] for entry in plan.entries)
+    if planning.hours(plan) is not None:
+        assert all(minutes <= planning.hours(plan) * 60 for minutes in plan_hours.per_week(plan).values())
+
+
+@many
+@given(chosen=options, missed=st.integers(0, 120), finished=st.integers(0, 28))
+def test_after_a_missed_week_what_is_left_moves_and_what_is_done_stays(chosen, missed, finished):
+    plan = made(chosen)
+    today = plan.start + timedelta(days=missed)
+    done = {*chosen["done"], *list(dict.fromkeys(entry.lesson_id for entry in plan.entries))[:finished]}
+    moved = planning.replan(plan, today, done)
+    assert_sound(moved, done)
+    assert all(entry.date >= today for entry in planning.left(moved, done))
+    assert {e.lesson_id for e in planning.left(moved, done)} == {
+        e.lesson_id for e in planning.left(plan, done)
+    }
+    past = [entry for entry in plan.entries if entry.lesson_id in done]
+    late = {entry.lesson_id for entry in past if entry.date > today}
+    assert [e for e in moved.entries if e.lesson_id in done] == [e for e in past if e.lesson_id not in late]
+    assert planning.complaints(moved, done) == []
+    assert planning.replan(moved, today, done) == moved, "re-planning twice on a day changes nothing"
+
+
+@many
+@given(chosen=options)
+def test_a_saved_plan_comes_back_as_it_was(chosen):
+    plan = made(chosen)
+    plan_file.location().unlink(missing_ok=True)
+    assert planning.save(plan) == []
+    again = planning.current()
+    assert again.entries == plan.entries and again.revision == 1
+    kept = ("path", "pace", "focus", "background", "hours_per_week", "start", "total_minutes")
+    assert all(getattr(again, name) == getattr(plan, name) for name in kept)
+
+
+@pytest.mark.parametrize("limit", [25, 30, 45, 60, 90, 120])
+def test_short_sittings_split_a_lesson_and_leave_no_scrap(limit):
+    entries = sittings.pack([("a", [20, 15, 30, 35, 20, 20, 10])], [limit] * 7, MONDAY)
+    assert sum(entry.minutes for entry in entries) == 150 and len(entries) > 1
+    assert all(entry.minutes <= limit for entry in entries)
+    assert all(entry.minutes >= 25 for entry in entries) or limit < 50
+
+
+def test_a_sitting_ends_with_a_section_where_that_wastes_little():
+    entries = sittings.pack([("a", [30, 25, 40, 30])], [60] * 7, MONDAY)
+    assert [entry.minutes for entry in entries] == [55, 40, 30]
+    entries = sittings.pack([("a", [10, 90])], [60] * 7, MONDAY)
+    assert [entry.minutes for entry in entries] == [60, 40], "ten minutes would waste the hour"
+
+
+def test_the_standard_pace_gives_each_lesson_its_day_and_others_fill_the_day():
+    assert [entry.date for entry in ONE.entries] == [
+        MONDAY + timedelta(days=n) for n in range(len(ONE.entries))
+    ]
+    fast = planning.make("quick_start", "accelerated", start=MONDAY)
+    assert sum(1 for entry in fast.entries if entry.date == MONDAY) == 2
+
+
+def test_the_whole_course_at_the_standard_pace_is_four_weeks_with_the_weekends_on_weekends():
+    plan = planning.make("production_ready", start=MONDAY)
+    assert (plan.entries[-1].date - MONDAY).days == 27
+    assert {e.date.weekday() for e in plan.entries if e.lesson_id.endswith("saturday")} == {5}
+
+
+def test_weekends_only_means_weekends_only():
+    plan = planning.make("deep_dive", "weekend", start=MONDAY)
+    assert {entry.date.weekday() for entry in plan.entries} == {5, 6}
+    assert plan.entries[0].date == date(2026, 11, 28)
+
+
+def test_new_to_both_gets_six_to_eight_weeks_at_the_standard_pace_unless_hours_are_stated():
+    plan = planning.make("production_ready", background="new_to_both", start=MONDAY)
+    assert 6 < ((plan.entries[-1].date - MONDAY).days + 1) / 7 <= 8
+    assert planning.hours(planning.make("deep", background="new", hours_per_week=20, start=MONDAY)) == 20
+
+
+def test_a_plan_with_nothing_left_says_so():
+    plan = planning.make("quick_start", start=MONDAY, done=LESSONS)
+    assert plan.total_minutes == 0 and "Nothing is left" in plan_page.summary(plan)[0]
+    assert "Nothing is left" in plan_page.page(plan)
+
+
+@pytest.mark.parametrize("hours", [0, -3, float("nan"), float("inf"), "ten"])
+def test_hours_that_are_no_hours_are_refused(hours):
+    with pytest.raises(LabError, match="Give a number of hours"):
+        planning.make("quick_start", hours_per_week=hours)
+
+
+def test_too_few_and_too_many_hours_say_what_would_work():
+    with pytest.raises(
+        LabError, match=r"--hours-per-week 3 or more, or sit down less often with --pace weekend"
+    ):
+        planning.make("quick_start", hours_per_week=2)
+    assert planning.make("quick_start", hours_per_week=3, start=MONDAY).entries
+    assert planning.make("quick_start", "weekend", hours_per_week=2, start=MONDAY).entries
+    with pytest.raises(LabError, match="More than 12 is not planned"):
+        planning.make("quick_start", "weekend", hours_per_week=30)
+
+
+def test_a_plan_does_not_run_over_the_end_of_the_calendar():
+    with pytest.raises(LabError, match="earlier --start"):
+        planning.make("deep_dive", start=date(9999, 12, 30))
+
+
+def test_a_lesson_is_done_when_its_whole_checklist_is():
+    items = [item["id"] for item in timetable.lesson("day02")["checklist"]]
+    for item in items[:-1]:
+        progress.tick(item)
+    assert planning.done_lessons() == set()
+    progress.tick(items[-1])
+    assert planning.done_lessons() == {"day02"}
+
+
+def saved(plan=ONE):
+    """Save a plan and return its file."""
+    planning.save(plan)
+    return plan_file.location()
+
+
+def edit(file, old, new):
+    text = file.read_text(encoding="utf-8")
+    assert old in text
+    file.write_text(text.replace(old, new, 1), encoding="utf-8")
+    return file.read_bytes()
+
+
+def kept_copies():
+    return sorted(plan_file.location().parent.glob("plan.kept-*"))
+
+
+def test_an_untouched_plan_is_replaced_without_ado():
+    saved()
+    assert planning.save(planning.replan(planning.current(), MONDAY + timedelta(days=7), set())) == []
+    assert kept_copies() == [] and planning.current().revision == 2
+
+
+def test_a_date_moved_by_hand_counts_and_its_file_is_kept_when_the_plan_is_made_anew():
+    file = saved()
+    before = edit(file, "{lesson: day01, date: 2026-11-23", "{lesson: day01, date: 2026-11-22")
+    assert planning.current().entries[0].date == date(2026, 11, 22)
+    said = planning.save(planning.make("deep_dive", start=MONDAY))
+    assert "changes of yours" in said[0] and "plan.kept-1.yaml" in said[0]
+    assert [copy.read_bytes() for copy in kept_copies()] == [before]
+
+
+def test_keys_notes_and_entries_of_the_learner_survive_a_re_plan():
+    file = saved()
+    edit(file, "pace: standard", "pace: standard\nbuddy: Anna")
+    edit(file, "part: 1, parts: 1}", "part: 1, parts: 1, note: library}")
+    edit(file, "retired:", "- {lesson: my own reading, date: 2026-12-02, minutes: 60}\nretired:")
+    planning.save(planning.replan(planning.current(), date(2026, 12, 1), set()))
+    plan = planning.current()
+    assert plan.own == {"buddy": "Anna"} and plan.entries[0].own == {"note": "library"}
+    own = [entry for entry in plan.entries if entry.lesson_id == "my own reading"]
+    assert [entry.date for entry in own] == [date(2026, 12, 2)]
+    assert spent(plan, lambda entry: entry.date)[date(2026, 12, 2)] <= 210, (
+        "her hour of reading is taken into account"
+    )
+    copies = len(kept_copies())
+    planning.save(planning.make("deep_dive", start=MONDAY))
+    assert len(kept_copies()) == copies + 1, "her own entry is in no new plan, so the old file stays"
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "line", "word"),
+    [
+        ("date: 2026-11-23, minutes", "date: soon, minutes", 12, "not a date"),
+        ("minutes: 150", "minutes: many", 12, "whole number"),
+        ("minutes: 150", "minutes: -150", 12, "whole number"),
+        ("- {lesson: day02", "- {lesen: day02", 13, "needs at least"),
+        ("- {lesson: day02", "<<<<<<< HEAD\n- {lesson: day02", 13, "merge conflict"),
+        ("entries:", "entries: {", None, ""),
+        ("entries:", "sittings:", None, "entries"),
+        ("start: 2026-11-23", "start: 1", None, "not a date"),
+        ("path: quick_start", "path: long_way", None, "long_way"),
+        ("hours_per_week: null", "hours_per_week: 1", None, "--hours-per-week"),
+    ],
+)
+def test_a_plan_that_cannot_be_read_names_the_line_and_is_kept_when_a_new_one_is_made(old, new, line, word):
+    file = saved()
+    before = edit(file, old, new)
+    with pytest.raises(LabError) as error:
+        planning.current()
+    assert "plan.yaml" in str(error.value) and word in str(error.value)
+    assert line is None or f"line {line}" in str(error.value)
+    assert file.read_bytes() == before
+    said = planning.save(ONE)
+    assert said and [copy.read_bytes() for copy in kept_copies()] == [before]
+    assert planning.current().entries == ONE.entries
+
+
+@many
+@given(raw=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
+def test_no_bytes_crash_the_reader_and_none_are_lost(raw):
+    file = plan_file.location()
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_bytes(raw)
+    with contextlib.suppress(LabError):
+        planning.current()
+    planning.save(ONE)
+    assert planning.current().entries == ONE.entries
+    blank = not plan_file.checklist_file.decode(raw).text
+    assert blank or raw in [copy.read_bytes() for copy in kept_copies()]
+    for copy in kept_copies():
+        copy.unlink()
+
+
+def test_a_plan_saved_as_utf16_with_windows_line_ends_is_read():
+    file = saved()
+    text = file.read_text(encoding="utf-8").replace("\n", "\r\n")
+    file.write_bytes(codecs.BOM_UTF16_LE + text.encode("utf-16-le"))
+    assert planning.current().entries == ONE.entries
+
+
+def test_what_does_not_add_up_after_a_change_by_hand_is_said():
+    file = saved()
+    edit(file, "minutes: 170", "minutes: 60")
+    edit(file, "{lesson: day04, date: 2026-11-26", "{lesson: day04, date: 2026-11-24")
+    said = "\n".join(planning.complaints(planning.current()))
+    assert "Day 2 has 170 minutes, but 60 are planned" in said
+    assert "Day 4 builds on Day 3, which is planned for later" in said
+    assert "2026-11-24 has 270 minutes, more than the 210" in said
+    assert "Day 4 builds on Day 3" not in "\n".join(planning.complaints(planning.current(), {"day03"}))
+
+
+def test_sittings_that_a_new_plan_no_longer_has_are_remembered():
+    saved(planning.make("quick_start", "relaxed", start=MONDAY))
+    planning.save(planning.make("quick_start", "standard", start=MONDAY))
+    retired = {(entry.lesson_id, entry.part) for entry in planning.current().retired}
+    assert ("day01", 2) in retired and ("day01", 1) not in retired
+    planning.save(planning.make("quick_start", "relaxed", start=MONDAY))
+    assert planning.current().retired == ()
+
+
+def test_the_page_links_what_is_written_and_marks_what_is_not():
+    plan = planning.make("production_ready", focus="cost", background="strong_ml", start=MONDAY)
+    page = plan_page.page(plan, {"day01"})
+    links = [part.split(")")[0] for part in page.split("](")[1:]]
+    here = settings.current().progress
+    assert links and all((here / link).resolve().is_file() for link in links)
+    for day in timetable.lessons():
+        rows = [
+            line
+            for line in page.splitlines()
+            if line.startswith("|") and f" {timetable.label(day)} ·" in line.replace("[", " ")
+        ]
+        assert all(("not written yet" in row) == (day["status"] != "ready") for row in rows)
+    assert "done |" in page and "you know its subject" in page and f"{plan.total_minutes:,} minutes" in page
+
+
+def test_a_page_with_notes_of_the_learner_is_kept():
+    assert plan_page.write(ONE) == [] and plan_page.write(ONE, {"day01"}) == []
+    page = settings.current().progress / "plan.md"
+    page.write_text(page.read_text(encoding="utf-8") + "Ask Anna.\n", encoding="utf-8")
+    before = page.read_bytes()
+    assert "plan.kept-1.md" in plan_page.write(ONE)[0]
+    assert (page.parent / "plan.kept-1.md").read_bytes() == before
+
+
+@pytest.mark.parametrize("pace", paths.names("pace"))
+def test_published_hours_are_set_against_the_sum_of_the_lessons(pace):
+    whole = paths.minutes(name for name in LESSONS if not name.startswith("technique_"))
+    said = plan_hours.sentences(planning.make("production_ready", pace, start=MONDAY))
+    assert f"{whole / 60:.1f} hours ({whole:,} minutes), more than that" in said[1]
+    low, high = plan_hours._total(paths.get("pace", pace)["published"])
+    assert f"{low} to {high} hours" in said[1] and high < whole / 60
+    assert f"{whole / 60:.1f} hours" in said[0] and "less than that" in said[0]
+    if pace == "relaxed":
+        assert f"Twice the time for everything would be {2 * whole / 60:.1f} hours" in said[2]
+
+
+@pytest.mark.parametrize("path", paths.names("path"))
+def test_technique_lessons_of_a_path_are_named_without_a_date(path):
+    plan = planning.make(path, "standard", start=MONDAY)
+    text = plan_page.page(plan)
+    assert paths.get("path", path)["techniques"]
+    for name in paths.get("path", path)["techniques"]:
+        assert paths.title(name) in text
+        assert name not in {entry.lesson_id for entry in plan.entries}
+
+
+def test_the_published_split_adds_up_but_not_to_the_lessons():
+    text = " ".join(plan_hours.sentences(ONE))
+    assert "does add up to 60" in text and "25.0 %, 58.3 %, 8.3 % and 8.3 %" in text
+    assert "Its sections are 210 minutes" in text and "from 56 to 64" in text
+
+
+def lab(*arguments, typed=""):
+    done = CliRunner().invoke(cli.app, ["plan", *arguments], input=typed)
+    return done, str(done.exception) if isinstance(done.exception, LabError) else done.output
+
+
+def test_lab_plan_makes_shows_moves_and_exports(tmp_path):
+    _, said = lab()
+    assert "You have no plan yet" in said and "lab plan --quiz" in said
+    done, said = lab("--path", "quick", "--start", "2026-11-23", "--no-save")
+    assert done.exit_code == 0 and planning.current() is None and "Day 4" in said
+    calendar = tmp_path / "my plan.ics"
+    done, said = lab("--path", "quick", "--pace", "weekend", "--start", "28.11.2026", "--ics", str(calendar))
+    assert done.exit_code == 0 and "Saved in" in said and calendar.read_bytes().startswith(b"BEGIN:VCALENDAR")
+    assert planning.current().entries[0].date == date(2026, 11, 28)
+    assert (settings.current().progress / "plan.md").is_file()
+    done, said = lab("--replan", "--start", "2026-12-05")
+    assert done.exit_code == 0 and planning.current().entries[0].date == date(2026, 12, 5)
+    before = plan_file.location().read_bytes()
+    done, said = lab()
+    assert "Quick Start, weekend pace" in said and plan_file.location().read_bytes() == before
+
+
+def test_mistakes_on_the_command_line_say_what_to_do_and_write_nothing():
+    for arguments, words in [
+        (("--path", "slow"), "Choose one of: quick_start"),
+        (("--path", "deep", "--start", "tomorrow"), "Write it as year-month-day"),
+        (("--path", "deep", "--hours-per-week", "1"), "--hours-per-week 3 or more"),
+        (("--pace", "weekend"), "Add --path"),
+        (("--replan",), "no plan yet"),
+        (("--replan", "--path", "deep"), "leave --replan out"),
+    ]:
+        done, said = lab(*arguments)
+        assert done.exit_code == 1 and words in said, said
+    assert not plan_file.location().exists()
+
+
+def test_the_quiz_in_the_terminal_ends_in_a_plan_and_an_option_overrules_it():
+    done, said = lab("--quiz", "--start", "2026-11-23", typed="2\nx\n2\n2\n2\n2\n1\n2\n1\n")
+    assert done.exit_code == 0 and "Type a number from 1 to 3" in said and "Because:" in said
+    assert planning.current().path == "deep_dive" and planning.current().hours_per_week == 10
+    lab("--quiz", "--pace", "weekend", "--start", "2026-11-23", typed="2\n2\n2\n2\n2\n1\n2\n1\n")
+    assert planning.current().pace == "weekend"
+    done, said = lab("--quiz", typed="1\n")
+    assert done.exit_code == 1 and "input ended" in said

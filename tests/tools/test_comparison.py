@@ -1,0 +1,132 @@
+"""The comparison of techniques is fair, and says "a tie" when it is one. (`lab compare` itself trains for minutes.)"""
+
+import pytest
+
+from labhelpers.core.settings import LabError
+from labhelpers.tools.comparison import page as comparison_page
+from labhelpers.tools.comparison import techniques
+from labhelpers.tools.comparison import train as comparison
+from labhelpers.training import tracking
+
+ROW = {
+    "technique": "QLoRA",
+    "learning_rate": 1e-3,
+    "seeds": 3,
+    "accuracy": 0.8,
+    "lowest": 0.79,
+    "highest": 0.81,
+}
+
+
+def row(low, middle, high, **changes):
+    return ROW | {"minus_lora_low": low, "minus_lora": middle, "minus_lora_high": high} | changes
+
+
+def test_every_technique_may_try_as_many_rates_as_the_others():
+    rates = [one.rates for one in techniques.every().values()]
+    assert {len(tried) for tried in rates} == {4}
+    assert all(sorted(set(tried)) == list(tried) for tried in rates)
+
+
+def test_an_unknown_technique_is_named_with_the_choices():
+    with pytest.raises(LabError, match=r"'lorra'.*lora"):
+        comparison.compare(["lorra"])
+
+
+@pytest.mark.parametrize(
+    ("interval", "word"),
+    [((-0.01, 0.01, 0.03), "a tie"), ((0.01, 0.02, 0.03), "better"), ((-0.03, -0.02, -0.01), "worse")],
+)
+def test_an_interval_that_holds_zero_is_a_tie(interval, word):
+    assert comparison_page.verdict(row(*interval)) == word
+    assert word in comparison_page.quality([row(*interval)])
+
+
+def test_three_answers_to_one_sentence_are_not_three_sentences():
+    mine, lora = [1, 1, 0, 1, 0, 1] * 20, [0, 1, 0, 1, 1, 0] * 20
+    once, thrice = comparison._against([mine], [lora]), comparison._against([mine] * 3, [lora] * 3)
+    assert once == pytest.approx(thrice)
+    assert once["minus_lora_low"] < once["minus_lora"] < once["minus_lora_high"]
+
+
+def test_the_figure_and_its_description_name_every_other_technique():
+    rows = [
+        row(0, 0, 0, technique="LoRA"),
+        row(-0.01, 0.01, 0.03),
+        row(-0.03, -0.02, -0.01, technique="Prompt tuning"),
+    ]
+    labels = [label.get_text() for label in comparison_page.figure(rows).axes[0].get_yticklabels()]
+    assert labels == ["QLoRA", "Prompt tuning"]
+    assert "QLoRA +1.0 (-1.0 to +3.0) (a tie)" in comparison_page.alt(rows)
+    assert comparison_page.title(rows) == "Against LoRA: 0 better, 1 tied, 1 worse"
+
+
+def test_runs_of_another_profile_are_left_out(monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("LAB_PROFILE", "smoke")
+    with tracking.start_run(comparison.EXPERIMENT, "small"):
+        mlflow.log_param("technique", "lora")
+    monkeypatch.setenv("LAB_PROFILE", "cpu")
+    with pytest.raises(LabError, match="profile yet"):
+        comparison.table()
+
+
+@pytest.mark.parametrize("name", ["BertConfig", "DistilBertConfig"])
+def test_every_layer_of_either_encoder_gets_a_bottleneck(monkeypatch, name):
+    import transformers
+
+    small = {"vocab_size": 50, "num_hidden_layers": 2, "hidden_size": 8, "dim": 8, "num_attention_heads": 2}
+    options = {**small, "n_layers": 2, "n_heads": 2, "hidden_dim": 16, "intermediate_size": 16}
+    shape = getattr(transformers, name)(
+        **options if name == "DistilBertConfig" else small | {"intermediate_size": 16}
+    )
+    build = transformers.AutoModelForSequenceClassification.from_config
+    monkeypatch.setattr(techniques, "_base", lambda **_: build(shape))
+    model = techniques.every()["adapters"].build()
+    trained = {part for part, weight in model.named_parameters() if weight.requires_grad and ".down." in part}
+    assert len(trained) == 4  # weight and bias in each of two layers
+
+
+def test_the_memory_of_a_step_is_stacked_to_its_sum():
+    bytes_of = {f"{part}_bytes": 1e6 * size for size, part in enumerate(comparison.PARTS, start=1)}
+    rows = [row(0, 0, 0, technique=name, **bytes_of) for name in ("LoRA", "Prompt tuning")]
+    drawn = comparison_page.memory_figure(rows).axes[0].patches
+    assert max(bar.get_x() + bar.get_width() for bar in drawn) == pytest.approx(10)
+    assert "LoRA 10.0 MB" in comparison_page.memory_alt(rows)
+
+
+def test_publishing_renews_the_guides_figures_and_none_of_its_words():
+    page = (
+        'Before.\n\n```python\n>>> print(comparison_page.quality(found["rows"]))\nold\n\nstill old\n\n```\n\n'
+        '![old words](figures/comparison.png)\n\n```python\n>>> print(comparison_page.costs(found["rows"]))\nold\n\n```\n![old](figures/comparison_memory.png)\nAfter.'
+    )
+    costs = {"trainable": 770, "checkpoint_bytes": 3080, "seconds": 12, "latency_ms": 4.2}
+    costs |= {f"{part}_bytes": 1000 for part in comparison.PARTS}
+    rows = [row(0, 0, 0, technique=name, **costs) for name in ("LoRA", "Prompt tuning")]
+    renewed = comparison_page.refresh(page, rows)
+    assert "old" not in renewed and renewed.startswith("Before.") and renewed.endswith("After.")
+    for made in (
+        comparison_page.quality,
+        comparison_page.costs,
+        comparison_page.alt,
+        comparison_page.memory_alt,
+    ):
+        assert made(rows) in renewed
+    assert comparison_page.refresh(renewed, rows) == renewed
+
+
+def test_the_techniques_take_turns_on_the_clock(monkeypatch):
+    import mlflow
+
+    asked = []
+    monkeypatch.setattr(comparison.training, "predict", lambda model, rows: asked.append(model))
+    for key in ("lora", "head"):
+        with tracking.start_run(comparison.EXPERIMENT, key):
+            mlflow.log_param("technique", key)
+    split = type("Split", (), {"select": lambda self, at: at, "__len__": lambda self: 5})()
+    with pytest.raises(LabError, match="Run `lab compare` again"):
+        comparison.table()  # interrupted just before the clock
+    comparison.clock({"lora": "A", "head": "B"}, split, repeats=3)
+    assert asked == ["A", "B"] * 4
+    assert (comparison._finished()["metrics.latency_ms"] >= 0).all()

@@ -1,0 +1,54 @@
+"""A model card is drafted once and then belongs to the person who edits it."""
+
+import pytest
+from huggingface_hub import ModelCard, ModelCardData
+
+from labhelpers.core.settings import LabError
+from labhelpers.training import cards
+
+
+def test_first_draft_is_written(tmp_path):
+    card = cards.draft(tmp_path, "# Accuracy 0.85\n")
+    assert card == tmp_path / "README.md"
+    assert card.read_text(encoding="utf-8") == "# Accuracy 0.85\n"
+
+
+def test_untouched_draft_follows_the_numbers(tmp_path):
+    cards.draft(tmp_path, "# Accuracy 0.85\n")
+    assert cards.draft(tmp_path, "# Accuracy 0.86\n").read_text(encoding="utf-8") == "# Accuracy 0.86\n"
+
+
+def test_edited_card_is_never_overwritten(tmp_path, capsys):
+    card = cards.draft(tmp_path, "# Accuracy 0.85\n")
+    card.write_text("# Accuracy 0.85\n\nNot for medical texts.\n", encoding="utf-8")
+    cards.draft(tmp_path, "# Accuracy 0.85\n")
+    assert not (tmp_path / "README.draft.md").exists()
+    cards.draft(tmp_path, "# Accuracy 0.86\n")
+    assert "Not for medical texts" in card.read_text(encoding="utf-8")
+    assert (tmp_path / "README.draft.md").read_text(encoding="utf-8") == "# Accuracy 0.86\n"
+    assert "stays as it is" in capsys.readouterr().out
+
+
+def test_empty_form_of_peft_is_replaced_but_not_a_filled_one(tmp_path):
+    form = ModelCard.from_template(ModelCardData()).content
+    (tmp_path / "README.md").write_text(form, encoding="utf-8")
+    assert cards.draft(tmp_path, "# Mine\n").read_text(encoding="utf-8") == "# Mine\n"
+    other = tmp_path / "other"
+    other.mkdir()
+    (other / "README.md").write_text(form.replace(cards.BLANK, "Ada Lovelace", 1), encoding="utf-8")
+    cards.draft(other, "# Mine\n")
+    assert "Ada Lovelace" in (other / "README.md").read_text(encoding="utf-8")
+
+
+def test_card_from_elsewhere_is_kept(tmp_path):
+    (tmp_path / "README.md").write_text("# By hand\n", encoding="utf-8")
+    cards.draft(tmp_path, "# Mine\n")
+    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "# By hand\n"
+
+
+@pytest.mark.parametrize(
+    ("folder", "text", "message"), [("missing", "# x", "no folder"), (".", "  ", "text")]
+)
+def test_bad_input_is_named(tmp_path, folder, text, message):
+    with pytest.raises(LabError, match=message):
+        cards.draft(tmp_path / folder, text)
