@@ -1,8 +1,11 @@
 """Files that are whole or not there: written in one step, locked, set aside, never half, never lost."""
 
+import codecs
 import contextlib
+import hashlib
 import json
 import os
+import re
 import shutil
 import tempfile
 import time
@@ -16,6 +19,8 @@ SECONDS_TO_WAIT = 10.0
 # A half-written file of this age has no writer any more: no write takes a minute.
 SECONDS_TILL_ABANDONED = 60.0
 TRIES = 20
+# The last line of a generated file: by it the course knows whether somebody wrote into the file since.
+SEAL = re.compile(r"(?:# |<!-- )sealed ([0-9a-f]{16})(?: -->)?\s*\Z")
 ROOM = "Check that the disk has room and that the folder is yours, then try again."
 
 
@@ -32,57 +37,80 @@ def readable_errors(path: Path, action: str, next_step: str = ROOM) -> Iterator[
 
 
 @contextlib.contextmanager
-def lock(path: Path, busy: str = "", timeout: float = -1) -> Iterator[None]:
+def lock(
+    path: Path, busy: str = "", timeout: float = -1, next_step: str = ROOM
+) -> Iterator[None]:
     """Let one process at a time work on a file or folder; the lock is a hidden file beside it.
 
     Whoever has to wait is told so once with `busy`; whoever waits longer than `timeout` seconds gets a LabError.
     """
-    from filelock import FileLock, Timeout
-
-    held = FileLock(path.with_name(f".{path.name}.lock"))
-    with readable_errors(path, "lock"):
+    with readable_errors(path, "lock", next_step):
+        path = path.resolve()  # one lock, by whichever link one comes
         path.parent.mkdir(parents=True, exist_ok=True)
-        try:
-            held.acquire(timeout=0)
-        except Timeout:
-            if busy:
-                print(f"{busy}. Waiting for it to finish.", flush=True)
-            _wait(held, path, timeout)
+        held = _acquired(path.with_name(f".{path.name}.lock"), path, busy, timeout)
     try:
+        _tidy(path)
         yield
     finally:
         held.release()
 
 
-def _wait(held: Any, path: Path, timeout: float) -> None:
-    from filelock import Timeout
+def _acquired(file: Path, path: Path, busy: str, timeout: float) -> Any:
+    from filelock import FileLock, Timeout
 
+    held = FileLock(file)
     try:
+        with contextlib.suppress(Timeout):
+            held.acquire(timeout=0)
+            return held
+        if busy:
+            print(f"{busy}. Waiting for it to finish.", flush=True)
         held.acquire(timeout=timeout)
     except Timeout as error:
         raise LabError(
             f"Another notebook or command has been writing {path} for {timeout:.0f} seconds. Nothing was changed. "
             "Close the other one, then run the cell again."
         ) from error
+    return held
 
 
 @contextlib.contextmanager
 def locked() -> Iterator[None]:
     """Let one process at a time change the learner's own files; LabError after ten seconds of waiting."""
     folder = current().progress
-    with lock(folder / "progress", timeout=SECONDS_TO_WAIT):
+    with readable_errors(folder, "lock"):
+        folder.mkdir(parents=True, exist_ok=True)
+        held = _acquired(folder / ".progress.lock", folder, "", SECONDS_TO_WAIT)
+    try:
         _clear_abandoned(folder)
         yield
+    finally:
+        held.release()
+
+
+def _clear_abandoned(folder: Path) -> None:
+    """Remove what a killed process left half-written."""
+    for left in folder.glob(".*.part"):
+        with contextlib.suppress(OSError):
+            if time.time() - left.stat().st_mtime > SECONDS_TILL_ABANDONED:
+                left.unlink()
 
 
 def read_bytes(path: Path) -> bytes:
     """Read a file; a missing one is empty."""
+    return _content(path) or b""
+
+
+def _content(path: Path) -> bytes | None:
     with readable_errors(path, "read"):
-        return path.read_bytes() if path.exists() else b""
+        try:
+            return path.read_bytes()
+        except FileNotFoundError:
+            return None
 
 
 def read_text(path: Path) -> str:
-    """Read a text of the learner's; a missing one is empty, one that is not UTF-8 is a LabError."""
+    """Read a text of the learner's with its own line ends; a missing one is empty, other than UTF-8 a LabError."""
     return decoded(read_bytes(path), path)
 
 
@@ -98,13 +126,27 @@ def decoded(raw: bytes, path: Path) -> str:
         ) from error
 
 
+def read_yaml(path: Path) -> Any:
+    """Read a YAML file that the course brings along."""
+    import yaml
+
+    try:
+        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (OSError, ValueError, yaml.YAMLError) as error:
+        raise LabError(
+            f"The course's own {path} cannot be read: {error}. Get it back with `git checkout {path}`."
+        ) from error
+
+
 def write(path: Path, content: str | bytes) -> None:
     """Replace a file in one step: a crash leaves the old one or the new one. A link stays a link."""
-    path = path.resolve()
     raw = content.encode() if isinstance(content, str) else content
     with readable_errors(path, "write"):
+        path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
+        handle, name = tempfile.mkstemp(
+            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
+        )
         temporary = Path(name)
         try:
             with open(handle, "wb") as stream:
@@ -120,12 +162,12 @@ def write(path: Path, content: str | bytes) -> None:
 def change(path: Path, edit: Callable[[bytes | None], bytes]) -> None:
     """Rewrite a file from what it holds (None: no file); hold the lock while you do."""
     for _ in range(TRIES):
-        before = read_bytes(path) if path.exists() else None
+        before = _content(path)
         after = edit(before)
         if after == before:
             return
         # An editor may have saved in between: then its words are edited, not overwritten.
-        if before == (read_bytes(path) if path.exists() else None):
+        if before == _content(path):
             write(path, after)
             return
     raise LabError(
@@ -135,48 +177,92 @@ def change(path: Path, edit: Callable[[bytes | None], bytes]) -> None:
 
 
 @contextlib.contextmanager
-def new_folder(folder: Path) -> Iterator[Path]:
-    """Give an empty folder to fill; it takes the place of `folder` when the block ends without an error."""
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.new.") as temporary:
-        new = Path(temporary) / folder.name
-        new.mkdir()
-        yield new
-        if folder.exists():
-            folder.rename(Path(temporary) / "old")
-        os.replace(new, folder)
+def new_folder(folder: Path, next_step: str = ROOM) -> Iterator[Path]:
+    """Give an empty folder to fill; it takes the place of `folder` when the block ends without an error.
+
+    Hold the lock of `folder` while you do: the next holder puts right what a killed process left.
+    """
+    with readable_errors(folder, "write", next_step):
+        folder = folder.resolve()
+        new, old = _beside(folder)
+        try:
+            _tidy(folder)
+            new.mkdir(parents=True)
+            yield new
+            if folder.exists():
+                os.replace(folder, old)
+            os.replace(new, folder)
+        finally:
+            _tidy(folder)
+
+
+def _beside(folder: Path) -> tuple[Path, Path]:
+    """Where a folder's successor grows, and where the folder itself waits while they change places."""
+    return folder.with_name(f".{folder.name}.new"), folder.with_name(f".{folder.name}.old")
+
+
+def _tidy(folder: Path) -> None:
+    """After a crash: bring a folder back that was out of its place, and remove what was half-made."""
+    new, old = _beside(folder)
+    if old.exists() and not folder.exists():
+        os.replace(old, folder)
+    for left in (new, old):
+        shutil.rmtree(left, ignore_errors=True)
 
 
 def set_aside(path: Path) -> Path:
     """Rename a broken file or folder to `broken-<name>`, so that nothing uses it and nothing is lost."""
     target, number = path.with_name(f"broken-{path.name}"), 2
-    while target.exists():
+    while os.path.lexists(target):
         target, number = path.with_name(f"broken-{path.name}-{number}"), number + 1
-    shutil.move(path, target)
-    return target
+    with readable_errors(path, "set aside"):
+        return path.rename(target)
 
 
 def keep_aside(path: Path, content: bytes | None = None, word: str = "kept") -> Path:
     """Copy a learner's file beside itself under a free name, such as plan.kept-1.yaml; equal bytes are kept once."""
     raw = read_bytes(path) if content is None else content
     number = 1
-    while (copy := path.with_name(f"{path.stem}.{word}-{number}{path.suffix}")).exists():
-        if read_bytes(copy) == raw:
+    while os.path.lexists(copy := path.with_name(f"{path.stem}.{word}-{number}{path.suffix}")):
+        if _content(copy) == raw:
             return copy
         number += 1
     write(copy, raw)
     return copy
 
 
+def rewrite(path: Path, text: str) -> Path | None:
+    """Write a generated file anew; if somebody wrote into the old one, keep that aside and say where it is."""
+    old, text = read_bytes(path), text.rstrip("\n") + "\n"
+    aside = keep_aside(path) if old and not is_sealed(old) else None
+    comment = "# sealed {}" if path.suffix == ".yaml" else "\n<!-- sealed {} -->"
+    write(path, text + comment.format(_digest(text)) + "\n")
+    return aside
+
+
+def is_sealed(raw: bytes) -> bool:
+    """Tell whether a generated file is still as `rewrite` wrote it."""
+    text = raw.decode("utf-8", "replace")
+    found = SEAL.search(text)
+    return bool(found) and _digest(text[: found.start()]) == found[1]
+
+
+def _digest(text: str) -> str:
+    return hashlib.sha256((text.rstrip("\n") + "\n").encode()).hexdigest()[:16]
+
+
 def append(path: Path, record: dict[str, Any]) -> None:
     """Add one JSON object as a line at the end of a log, safely on disk; hold the lock while you do."""
+    line = json.dumps(record).encode() + b"\n"
     with readable_errors(path, "write"):
         path.parent.mkdir(parents=True, exist_ok=True)
         with open(path, "ab+") as file:
+            file.seek(0)
+            _refuse_wide(file.read(2), path)
             # After a crash the last line may lack its end; ours must not be glued to it.
             file.seek(max(0, file.seek(0, os.SEEK_END) - 1))
             glue = b"" if file.read(1) in (b"", b"\n") else b"\n"
-            file.write(glue + json.dumps(record).encode() + b"\n")
+            file.write(glue + line)
             file.flush()
             os.fsync(file.fileno())
 
@@ -188,11 +274,23 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 def damaged(path: Path) -> list[int]:
     """List the numbers (from 1) of a log's lines that hold something else than an object."""
-    return [number for number, line in enumerate(_lines(path), 1) if line.strip() and _record(line) is None]
+    return [
+        number
+        for number, line in enumerate(_lines(path), 1)
+        if line.strip() and _record(line) is None
+    ]
 
 
 def _lines(path: Path) -> list[str]:
-    return read_bytes(path).decode("utf-8-sig", "replace").split("\n")
+    raw = read_bytes(path)
+    _refuse_wide(raw[:2], path)
+    return raw.decode("utf-8-sig", "replace").split("\n")
+
+
+def _refuse_wide(start: bytes, path: Path) -> None:
+    """Refuse a log that an editor saved as UTF-16: one plain line more, and nobody could read it."""
+    if start in (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE):
+        decoded(start, path)
 
 
 def _record(line: str) -> dict[str, Any] | None:
@@ -201,11 +299,3 @@ def _record(line: str) -> dict[str, Any] | None:
     except (ValueError, RecursionError):
         return None
     return record if isinstance(record, dict) else None
-
-
-def _clear_abandoned(folder: Path) -> None:
-    """Remove what a killed process left half-written."""
-    for left in folder.glob(".*.part"):
-        with contextlib.suppress(OSError):
-            if time.time() - left.stat().st_mtime > SECONDS_TILL_ABANDONED:
-                left.unlink()

@@ -1,6 +1,4 @@
-"""Profiles, folders, seeds and atomic writing."""
-
-import os
+"""Profiles, folders and seeds."""
 
 import pytest
 
@@ -41,20 +39,6 @@ def test_folders_follow_their_variables_and_survive_spaces_and_letters(monkeypat
     assert settings.current().workspace == folder
     files.write(folder / "note.md", "grüße\n")
     assert (folder / "note.md").read_bytes() == "grüße\n".encode()
-
-
-def test_atomic_writing_keeps_the_old_file_when_it_fails(monkeypatch, tmp_path):
-    path = tmp_path / "journal.md"
-    files.write(path, "old")
-
-    def full(*_):
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr(os, "fsync", full)
-    with pytest.raises(LabError, match="No space left"):
-        files.write(path, "new")
-    assert path.read_text() == "old"
-    assert [file.name for file in tmp_path.iterdir() if "journal" in file.name] == ["journal.md"]
 
 
 def test_start_names_lesson_profile_and_seed(capsys):
