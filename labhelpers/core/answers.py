@@ -15,41 +15,17 @@ FOLDER = Path(__file__).parent / "sealed"
 
 
 def seal(content: Any) -> str:
-    """Encode JSON-able content so that it is not in plain sight.
-
-    Args:
-        content: anything JSON can hold.
-
-    Returns:
-        ASCII text; the same content always gives the same text.
-    """
+    """Encode what JSON can hold so that it is not in plain sight; the same content gives the same text."""
     return base64.b64encode(json.dumps(content, ensure_ascii=False, sort_keys=True).encode()).decode("ascii")
 
 
 def unseal(text: str) -> Any:
-    """Decode what `seal` made.
-
-    Args:
-        text: output of `seal`.
-
-    Returns:
-        The content.
-    """
+    """Decode what `seal` made."""
     return json.loads(base64.b64decode(text))
 
 
 def exercise(exercise_id: str) -> dict[str, Any]:
-    """Find one exercise.
-
-    Args:
-        exercise_id: lesson id, a slash, a name: "day04/lora-config".
-
-    Returns:
-        id, answer (variable name), minutes, difficulty, check, solution, hints, misconceptions.
-
-    Raises:
-        LabError: when there is no such exercise.
-    """
+    """Find one exercise by its id, such as "day04/lora-config"; LabError where there is none."""
     known = _exercises(_lesson_of(exercise_id))
     if exercise_id not in known:
         raise LabError(
@@ -59,41 +35,17 @@ def exercise(exercise_id: str) -> dict[str, Any]:
 
 
 def built() -> list[str]:
-    """List the lessons whose exercises and quiz are there.
-
-    Returns:
-        Lesson ids, sorted by name.
-    """
+    """List the ids of the lessons whose exercises and quiz are there."""
     return sorted(file.stem for file in FOLDER.glob("*.json"))
 
 
 def exercises(lesson_id: str) -> list[dict[str, Any]]:
-    """List the exercises of one lesson.
-
-    Args:
-        lesson_id: such as "day04".
-
-    Returns:
-        Records as `exercise` gives them, in the order of the lesson.
-
-    Raises:
-        LabError: when the lesson has not been built.
-    """
+    """List the exercises of a lesson, such as "day04", in its order: id, answer, minutes, check, solution, hints, …"""
     return list(_exercises(lesson_id).values())
 
 
 def questions(lesson_id: str) -> list[dict[str, Any]]:
-    """List the quiz of one lesson.
-
-    Args:
-        lesson_id: such as "day04".
-
-    Returns:
-        Dictionaries with id, question, choices (text, explanation, right) and, where the key is computable, proof.
-
-    Raises:
-        LabError: when the lesson has not been built.
-    """
+    """List the quiz of a lesson: id, question, choices (text, explanation, right) and, where computable, proof."""
     return unseal(_bundle(lesson_id)["quiz"])
 
 

@@ -3,21 +3,14 @@
 from functools import cache
 from typing import Any
 
+from . import files
 from .settings import LabError, current
 
 
 @cache
 def curriculum(name: str) -> dict[str, Any]:
     """Read one of the YAML files in curriculum/, such as "timetable" or "paths"."""
-    import yaml
-
-    path = current().root / "curriculum" / f"{name}.yaml"
-    try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
-    except (OSError, yaml.YAMLError) as error:
-        raise LabError(
-            f"The course's own {path} cannot be read: {error}. Get it back with `git checkout {path}`."
-        ) from error
+    return files.read_yaml(current().root / "curriculum" / f"{name}.yaml")
 
 
 def load() -> dict[str, Any]:
@@ -35,26 +28,12 @@ def weeks() -> list[dict[str, Any]]:
 
 
 def lessons() -> list[dict[str, Any]]:
-    """List every day and weekend in teaching order, then the technique lessons.
-
-    Returns:
-        One dictionary per lesson, as in the timetable, with the id of its week added as `week`.
-    """
+    """List every day and weekend in teaching order, then the technique lessons; each names its `week`."""
     return [{**day, "week": week["id"]} for week in load()["weeks"] for day in week["days"]]
 
 
 def lesson(lesson_id: str) -> dict[str, Any]:
-    """Find one lesson.
-
-    Args:
-        lesson_id: such as "day04".
-
-    Returns:
-        Its dictionary, with the id of its week as `week`.
-
-    Raises:
-        LabError: when there is no such lesson.
-    """
+    """Find one lesson by its id, such as "day04"; LabError where there is none."""
     known = {day["id"]: day for day in lessons()}
     if lesson_id not in known:
         raise LabError(f"There is no lesson {lesson_id!r}. Choose one of: {', '.join(known)}.")
@@ -91,28 +70,13 @@ def label(day: dict[str, Any]) -> str:
 
 
 def group(week_id: str) -> str:
-    """Name a week, or the group of lessons beside the weeks.
-
-    Args:
-        week_id: id of an entry of `load()["weeks"]`.
-
-    Returns:
-        Such as "Week 1", or "Techniques".
-    """
+    """Name a week ("Week 1") or the group of lessons beside the weeks ("Techniques")."""
     number = week_id.removeprefix("week")
     return f"Week {number}" if number.isdigit() else week_id.capitalize()
 
 
 def band(lesson_id: str, name: str) -> tuple[float, float] | None:
-    """Look up the range in which a recorded result is expected.
-
-    Args:
-        lesson_id: such as "day04".
-        name: name of the result, such as "test_accuracy".
-
-    Returns:
-        (low, high) for the profile in force, or None when the timetable states none.
-    """
+    """Look up the range (low, high) of a recorded result for the profile in force; None when none is stated."""
     bands = lesson(lesson_id).get("bands", {}).get(name, {})
     limits = bands.get(current().profile)
     return (float(limits[0]), float(limits[1])) if limits else None

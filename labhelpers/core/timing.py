@@ -9,14 +9,9 @@ from .settings import current
 
 
 def predicted_minutes(lesson_id: str) -> float | None:
-    """Predict how long the machine works on a lesson here.
+    """Predict how many minutes the machine works on a lesson here; None for one that has not been measured.
 
-    Args:
-        lesson_id: such as "day04".
-
-    Returns:
-        Minutes: the time measured by `make verify`, scaled by the matmul rates of the two machines when `lab doctor`
-        has measured this one. None for a lesson that has not been measured.
+    The time that `make verify` measured, scaled by the matmul rates of the two machines once `lab doctor` knows this one's.
     """
     measured = measurements().get(lesson_id)
     if not measured:
@@ -42,4 +37,5 @@ def _slower_than(reference: dict[str, float]) -> float:
 
 
 def rates_file() -> Path:
+    """Where `lab doctor` keeps this machine's matmul rates."""
     return current().workspace / "machine.json"
