@@ -3,13 +3,13 @@
 import os
 import subprocess
 import sys
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
 from ..core.settings import LabError
-from . import cli_progress
 
 app = typer.Typer(
     help="The course from the command line.",
@@ -17,9 +17,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
     add_completion=False,
 )
-app.add_typer(cli_progress.progress_app, name="progress")
-app.command()(cli_progress.done)
-app.command()(cli_progress.journal)
+progress_app = typer.Typer(help="Show where you stand; update, pack and bring back your own files.")
+app.add_typer(progress_app, name="progress")
 
 
 @app.command()
@@ -134,17 +133,6 @@ def verify(
 
 
 @app.command()
-def drift(
-    only: Annotated[str | None, typer.Option(help='As pytest -k, such as "day01 or unit".')] = None,
-) -> None:
-    """Run the smoke suite with the latest releases in a throw-away environment; name the API that moved."""
-    from . import drift as latest
-
-    if not latest.run(only):
-        raise typer.Exit(1)
-
-
-@app.command()
 def compare(
     techniques: Annotated[
         list[str] | None, typer.Argument(help='Such as "lora full"; all when omitted.')
@@ -210,7 +198,9 @@ def class_(
     out: Annotated[Path | None, typer.Option(help="The page; class.html in the folder if omitted.")] = None,
 ) -> None:
     """Show instructors where a class stands and what stops people, here and on a page of its own."""
-    _show_class(folder, out)
+    from .classroom import show
+
+    show.show(folder, out)
 
 
 @app.command("next")
@@ -235,12 +225,134 @@ def wrap_up(
     routine.wrap_up(entry, question, lesson, say=typer.echo)
 
 
+@progress_app.callback(invoke_without_command=True)
+def progress(context: typer.Context) -> None:
+    """Show where you stand; update, pack and bring back your own files."""
+    if context.invoked_subcommand is None:
+        from ..progress import standing, standing_view
+
+        now = standing.now()
+        standing_view.show(now)
+        standing.remember(now)
+        _print_problems()
+
+
+@progress_app.command()
+def sync(
+    restore: Annotated[
+        bool, typer.Option("--restore", help="Tick again what a lesson ticked and the files show open.")
+    ] = False,
+) -> None:
+    """Bring your checklists up to date after the course was updated; ticks and notes stay."""
+    from .. import progress
+    from ..progress import sync as progress_sync
+
+    changes = progress_sync.sync()
+    _print_lines(changes)
+    if not changes:
+        typer.echo("Your checklists agree with the course.")
+    if forgotten := progress_sync.forgotten():
+        typer.echo(f"Ticked by a lesson or command, and open in the files now: {', '.join(forgotten)}.")
+        if restore:
+            progress.tick_all(forgotten)
+        typer.echo("Ticked again." if restore else "Not cleared by you? `lab progress sync --restore`.")
+    _print_problems()
+
+
+@progress_app.command()
+def pack(
+    file: Annotated[
+        Path | None, typer.Argument(help="File to make; progress-DATE.zip here if omitted.")
+    ] = None,
+) -> None:
+    """Put everything that is yours into one file: checklists, journal, attempts, plan, reports."""
+    from datetime import date
+
+    from ..progress import archive
+
+    file = file or Path(f"progress-{date.today()}.zip")
+    names = archive.pack(file)
+    typer.echo(f"{file}: {len(names)} files. Bring them back with: lab progress unpack {file.name}")
+
+
+@progress_app.command()
+def unpack(file: Annotated[Path, typer.Argument(help="File that `lab progress pack` made.")]) -> None:
+    """Bring packed files back; nothing of yours is overwritten, ticks are united."""
+    from ..progress import archive
+
+    _print_lines(archive.unpack(file))
+    _print_problems()
+
+
+@progress_app.command()
+def export(
+    file: Annotated[
+        Path | None, typer.Argument(help="File or folder to write to; summary-NUMBER.json here if omitted.")
+    ] = None,
+    name: Annotated[
+        str | None, typer.Option(help="What your instructor calls you; no name if omitted.")
+    ] = None,
+    yes: Annotated[bool, typer.Option("--yes", help="You agree already (for scripts).")] = False,
+) -> None:
+    """Show a summary for your instructor, and write it if you say yes. Nothing is sent."""
+    from ..progress import summary
+
+    summary.export(file, name, yes)
+
+
+@app.command()
+def done(
+    ids: Annotated[list[str], typer.Argument(help="Ids of checklist items, such as D04-T5.")],
+    undo: Annotated[bool, typer.Option("--undo", help="Clear the boxes instead.")] = False,
+) -> None:
+    """Tick items of your checklists: all that you name, or none."""
+    from .. import progress
+
+    known = {id.casefold(): id for id in progress.read(strict=False)}
+    ids = [known.get(id.casefold(), id) for id in ids]
+    progress.tick_all(ids, done=not undo)
+    typer.echo(f"{'Cleared' if undo else 'Ticked'}: {', '.join(dict.fromkeys(ids))}.")
+    _print_problems()
+
+
+@app.command()
+def journal(
+    open_: Annotated[bool, typer.Option("--open", help="Open the pages in your editor.")] = False,
+) -> None:
+    """Make the check-in or review that is due, and say where it and your journal are."""
+    from ..core import settings
+    from ..progress import journal_pages
+
+    journal_pages.make_due()
+    pages = journal_pages.waiting()
+    for page in pages:
+        typer.echo(f"Waiting for you: {page}")
+    typer.echo(
+        f"{'' if pages else 'No page is due. '}Your journal: {settings.current().progress / 'journal.md'}"
+    )
+    for page in pages if open_ else ():
+        typer.launch(str(page))
+
+
 @app.command()
 def mlflow() -> None:
     """Open the MLflow UI over your runs, on this machine only."""
     from ..training import tracking
 
     raise typer.Exit(subprocess.call(tracking.ui_command()))
+
+
+def _print_lines(lines: Iterable[object]) -> None:
+    for line in lines:
+        typer.echo(line)
+
+
+def _print_problems() -> None:
+    """Say on the error channel what nobody could read, with file and line."""
+    from ..progress import checklists
+
+    for problem in checklists.problems():
+        typer.echo(problem, err=True)
 
 
 def _print_speed(console: object) -> None:
@@ -257,30 +369,6 @@ def _print_speed(console: object) -> None:
         minutes = timing.predicted_minutes(day["id"])
         if minutes is not None:
             console.print(f"     {timetable.label(day)}: about {minutes:.1f} minutes of computing here")
-
-
-def _show_class(folder: Path, out: Path | None) -> None:
-    """Print the class in the terminal and write its page."""
-    from rich.console import Console
-
-    from ..core import files
-    from .classroom import page as class_page
-    from .classroom import report
-    from .classroom import table as class_table
-
-    path = (out or folder / "class.html").expanduser().absolute()
-    if path.is_dir() or (path.exists() and class_page.MARK not in path.read_bytes()[:400]):
-        raise LabError(
-            f"{path} is there already and is no page of `lab class`. Name another file with --out."
-        )
-    found = report.read(folder.expanduser())
-    files.write(path, class_page.page(found))
-    console = Console()
-    for table in (class_table.learners(found), class_table.exercises(found)):
-        console.print(table)
-    for note in found.notes:
-        console.print(f"Note: {note}", markup=False, highlight=False)
-    console.print(f"The whole class, with every exercise: {path}", markup=False, highlight=False)
 
 
 def main() -> None:

@@ -18,20 +18,8 @@ QUIET_DAYS = 7
 
 
 @dataclass(frozen=True)
-class Standing:
-    """Where one learner stands.
-
-    Attributes:
-        name: as shown: unambiguous within the class.
-        at: label of the lesson in work, or "all that is written".
-        finished: lessons with every item ticked.
-        left_open: items not ticked in lessons before the one in work.
-        share: lesson id → ticked share of its items, 0 to 1; only lessons that were begun.
-        tried, passed, attempts: exercises tried, exercises passed, attempts at all of them.
-        quiz_first: share of answered quiz questions that were right at once; None when none was answered.
-        last: last day of work, or None.
-        quiet: why to ask after this learner; "" when there is no reason.
-    """
+class Place:
+    """Where one learner is: `share` is ticked ÷ all per lesson that was begun, `quiet` why to ask after the learner."""
 
     name: str
     at: str
@@ -41,32 +29,22 @@ class Standing:
     tried: int
     passed: int
     attempts: int
-    quiz_first: float | None
+    quiz_first: float | None  # share of the questions that were right at once
     last: date | None
     quiet: str
 
 
 @dataclass(frozen=True)
 class Hurdle:
-    """How a class fares with one exercise or quiz question.
-
-    Attributes:
-        id: such as "day04/lora-config".
-        tried, passed: learners who tried it, and who passed it.
-        at_once: learners who passed at the first attempt.
-        attempts: attempts of all learners together.
-        median: attempts until passed, the median of those who passed; None when nobody has.
-        stumble: the most frequent first failure; "" when there was none.
-        waiting: names of those who tried and have not passed.
-    """
+    """How a class fares with one exercise or quiz question: numbers of learners, and who has not passed."""
 
     id: str
     tried: int
     passed: int
     at_once: int
     attempts: int
-    median: float | None
-    stumble: str
+    median: float | None  # of the attempts until passed
+    stumble: str  # the most frequent first failure
     waiting: tuple[str, ...]
 
     @property
@@ -77,37 +55,18 @@ class Hurdle:
 
 @dataclass(frozen=True)
 class Class:
-    """Everything the table and the page show.
-
-    Attributes:
-        today: the day of the report.
-        standings: one per learner, by name.
-        exercises, quiz: the hardest first.
-        lessons: lessons that somebody has begun, in teaching order, as the timetable has them.
-        notes: files that were not used, and what else an instructor should know.
-    """
+    """Everything that the tables and the page show; exercises and questions with the hardest first."""
 
     today: date
-    standings: list[Standing]
+    places: list[Place]
     exercises: list[Hurdle]
     quiz: list[Hurdle]
-    lessons: list[dict[str, Any]]
+    lessons: list[dict[str, Any]]  # those that somebody has begun
     notes: list[str]
 
 
 def read(folder: Path, today: date | None = None) -> Class:
-    """Compute where a class stands.
-
-    Args:
-        folder: holds the learners' summary files.
-        today: the day to count from; None for today.
-
-    Returns:
-        The class; a broken file is in its notes and stops nothing.
-
-    Raises:
-        LabError: when there is no such folder, or no summary in it.
-    """
+    """Compute where a class stands; a broken file is in its notes and stops nothing."""
     today = today or date.today()
     learners, notes = class_files.read(folder)
     if not learners:
@@ -118,13 +77,13 @@ def read(folder: Path, today: date | None = None) -> Class:
     names = _names(learners)
     lessons = timetable.lessons()
     items = {day["id"]: [item["id"] for item in timetable.items(day)] for day in lessons}
-    standings = [_standing(one, names[one.id], lessons, items, today) for one in learners]
-    begun = {lesson for standing in standings for lesson in standing.share}
+    places = [_place(one, names[one.id], lessons, items, today) for one in learners]
+    begun = {lesson for place in places for lesson in place.share}
     exercises = _hurdles([(names[one.id], one.exercises) for one in learners])
     quiz = _hurdles([(names[one.id], one.quiz) for one in learners])
     return Class(
         today,
-        standings,
+        places,
         sorted(exercises, key=lambda one: (-len(one.waiting), -one.stopped, -(one.median or 0), one.id)),
         sorted(quiz, key=lambda one: (one.at_once / one.tried, -one.tried, one.id)),
         [day for day in lessons if day["id"] in begun],
@@ -132,9 +91,9 @@ def read(folder: Path, today: date | None = None) -> Class:
     )
 
 
-def _standing(
+def _place(
     one: Learner, name: str, lessons: Sequence[dict[str, Any]], items: dict[str, list[str]], today: date
-) -> Standing:
+) -> Place:
     ticked = frozenset().union(*one.ticked.values())
     touched = {id.split("/")[0] for id in [*one.exercises, *one.quiz]}
     share = {
@@ -145,7 +104,7 @@ def _standing(
     at = _in_work(share, lessons)
     before = [day["id"] for day in lessons][: at if at is not None else len(lessons)]
     answered = list(one.quiz.values())
-    return Standing(
+    return Place(
         name,
         timetable.label(lessons[at]) if at is not None else "all that is written",
         sum(done == 1 for done in share.values()),
