@@ -1,5 +1,6 @@
 """Checks this machine, says how to repair what is wrong, and predicts how long each lesson takes here."""
 
+import datetime
 import importlib.metadata
 import json
 import os
@@ -15,7 +16,6 @@ from typing import Any
 from ..core import files, timing
 from ..core.settings import current
 from ..data import assets
-from . import lock_age
 
 MINIMUM_MEMORY_GIB = 7  # what a machine sold with 8 GB shows
 MINIMUM_DISK_GIB = 3
@@ -23,14 +23,7 @@ MINIMUM_DISK_GIB = 3
 
 @dataclass(frozen=True)
 class Finding:
-    """One line of the examination.
-
-    Attributes:
-        what: what was looked at.
-        ok: whether it is as the course needs it.
-        found: what is there.
-        fix: the exact next step, empty when ok.
-    """
+    """One line of the examination: what was looked at, whether it is well, what is there, and the exact next step."""
 
     what: str
     ok: bool
@@ -67,11 +60,7 @@ def matmul_rate(dtype_name: str, size: int = 2048, repeats: int = 5) -> float:
 
 
 def rates() -> dict[str, float]:
-    """Measure the matmul rates once and remember them in the workspace.
-
-    Returns:
-        GFLOP/s for "float32" and "bfloat16".
-    """
+    """Measure the matmul rates, in GFLOP/s per number format, and remember them in the workspace."""
     path = timing.rates_file()
     measured = {name: round(matmul_rate(name), 1) for name in ("float32", "bfloat16")}
     files.write(path, json.dumps(measured) + "\n")
@@ -79,11 +68,7 @@ def rates() -> dict[str, float]:
 
 
 def lock_file() -> Path:
-    """Name the lock file.
-
-    Returns:
-        `requirements.lock` of this course.
-    """
+    """Name the lock file of this course."""
     return current().root / "requirements.lock"
 
 
@@ -136,7 +121,16 @@ def _packages() -> list[Finding]:
 
 
 def _lock() -> Finding:
-    return Finding("Versions", True, lock_age.sentence(lock_file()))
+    """Say how old the locked versions are, by the date in the lock's first line."""
+    with open(lock_file(), encoding="utf-8") as lock:
+        dated = re.match(r"# Locked on (\d{4}-\d\d-\d\d)", lock.readline())
+    try:
+        days = (datetime.date.today() - datetime.date.fromisoformat(dated[1])).days
+    except (TypeError, ValueError):
+        return Finding("Versions", True, "locked on an unknown day")
+    if days < 0:  # repairing a clock is the owner's business; lessons run with any
+        return Finding("Versions", True, f"locked on {dated[1]}, a day still to come here: is the clock right?")
+    return Finding("Versions", True, f"locked on {dated[1]}, {days} days ago; `make drift` tells what moved")
 
 
 def _disk() -> Finding:
