@@ -4,12 +4,19 @@ import ast
 import inspect
 import sys
 import textwrap
+from collections.abc import Sequence
+from datetime import datetime, timedelta
 from typing import Any
 
 from .. import progress
-from ..core import answers
+from ..core import answers, timetable
 from ..core.settings import LabError, log_event
-from . import stuck
+from ..progress import Attempt
+
+# The 15-minute rule: when a check keeps failing, first a hint, then something simpler, then the way on. Each once.
+TRIES = 3  # failed attempts after which help is offered
+PATIENCE = timedelta(minutes=15)
+SITTING = timedelta(hours=3)  # older attempts belong to another day's try
 
 _hints_shown: dict[str, int] = {}
 
@@ -78,14 +85,7 @@ def solution(exercise_id: str) -> None:
 
 
 def is_untouched(answer: Any) -> bool:
-    """Tell whether an answer is still the empty stub.
-
-    Args:
-        answer: any value, or a function or class whose body may still be `...`.
-
-    Returns:
-        True for `...` itself and for a function or method that does nothing but `...`.
-    """
+    """Tell whether an answer is still the empty stub: `...`, or a function or methods that do nothing but `...`."""
     if answer is ...:
         return True
     if inspect.isclass(answer):
@@ -95,16 +95,7 @@ def is_untouched(answer: Any) -> bool:
 
 
 def judge(record: dict[str, Any], answer: Any, namespace: dict[str, Any]) -> str | None:
-    """Run the author's check on an answer.
-
-    Args:
-        record: the exercise, from `answers.exercise`.
-        answer: the value to judge.
-        namespace: variables of the lesson; they are copied, not changed.
-
-    Returns:
-        None when the answer is right, else one sentence about the first thing that is wrong.
-    """
+    """Run the author's check on an answer, with a copy of the lesson's variables: None, or what is wrong first."""
     scope = {**namespace, record["answer"]: answer}
     exec(compile(record["check"], f"<check of {record['id']}>", "exec"), scope)
     judgement = scope["check"]
@@ -164,15 +155,68 @@ def _report(exercise_id: str, outcome: str, message: str) -> None:
 
 
 def _offer_help(exercise_id: str) -> bool:
-    """The 15-minute rule: a hint, then something simpler, then the way on, each once. Says whether it was time."""
-    due = stuck.step(progress.attempts(exercise_id))
+    """Say whether it was time for help, and give it."""
+    due = help_due(progress.attempts(exercise_id))
     if due == 1:
         print("  This has taken a while. That is what help is for:")
         hint(exercise_id)
     elif due:
-        text = stuck.way_on(exercise_id) if due == 3 else stuck.simpler(answers.exercise(exercise_id))
+        text = _way_on(exercise_id) if due == 3 else _simpler(answers.exercise(exercise_id))
         print(textwrap.fill(text, 100, initial_indent="  ", subsequent_indent="  ", break_long_words=False))
     return due > 0
+
+
+def help_due(attempts: Sequence[Attempt], now: datetime | None = None) -> int:
+    """Say which help is due after a failed attempt, the last of `attempts`.
+
+    Returns:
+        1 the hint, 2 something simpler, 3 the way on, 0 nothing: too early, or everything was offered.
+    """
+    failed = _failed_in_this_sitting(attempts, now or datetime.now().astimezone())
+    times = [time for attempt in failed if (time := _time(attempt))]
+    for number, attempt in enumerate(failed, 1):
+        time = _time(attempt)
+        if number >= TRIES or (time and time - times[0] >= PATIENCE):
+            due = len(failed) - number + 1
+            return due if due <= 3 else 0
+    return 0
+
+
+def _failed_in_this_sitting(attempts: Sequence[Attempt], now: datetime) -> list[Attempt]:
+    """Failed attempts since the last pass; one with a time in the future (a clock that moved) counts as recent."""
+    passes = [place for place, attempt in enumerate(attempts) if attempt.passed is True]
+    since = attempts[passes[-1] + 1 :] if passes else attempts
+    return [attempt for attempt in since if (time := _time(attempt)) is None or now - time < SITTING]
+
+
+def _time(attempt: Attempt) -> datetime | None:
+    try:
+        return datetime.fromisoformat(str(attempt.time)).astimezone()
+    except (ValueError, OverflowError, OSError):
+        return None
+
+
+def _simpler(record: dict[str, Any]) -> str:
+    """The author's example; without one, a first small step and the place where the idea is explained."""
+    if record.get("example"):
+        return f"A simpler example: {record['example']}"
+    try:
+        pages = timetable.lesson(record["id"].split("/")[0]).get("guides") or []
+    except LabError:
+        pages = []
+    names = [f"curriculum/guides/{page}.md" for page in pages[:2]]
+    return (
+        "Something simpler: take the smallest case that you can work out on paper, and print what your answer gives "
+        f"for it. The idea is explained in the cells above{', ' if len(names) == 2 else ' and ' if names else ''}"
+        f"{' and '.join(names)}."
+    )
+
+
+def _way_on(exercise_id: str) -> str:
+    return (
+        f'That is enough for today, and going on is fine: exercise.solution("{exercise_id}") is open, and the lesson '
+        "continues with our answer. Read it, close it, write it from memory; try again tomorrow."
+    )
 
 
 def _remember(exercise_id: str, passed: bool, message: str) -> None:

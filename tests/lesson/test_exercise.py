@@ -8,7 +8,7 @@ import pytest
 from labhelpers import progress
 from labhelpers.core import answers
 from labhelpers.core.settings import LabError
-from labhelpers.lesson import exercise, stuck
+from labhelpers.lesson import exercise
 
 RECORD = {
     "id": "day99/double",
@@ -166,19 +166,19 @@ def after(minutes):
 
 
 def test_a_quarter_of_an_hour_is_enough_even_with_few_tries():
-    assert stuck.step(tries(0, 14), after(14)) == 0
-    assert stuck.step(tries(0, 15), after(15)) == 1
-    assert stuck.step(tries(0, 15, 16), after(16)) == 2
-    assert stuck.step(tries(0, 15, 16, 17), after(17)) == 3
-    assert stuck.step(tries(0, 15, 16, 17, 18), after(18)) == 0
+    assert exercise.help_due(tries(0, 14), after(14)) == 0
+    assert exercise.help_due(tries(0, 15), after(15)) == 1
+    assert exercise.help_due(tries(0, 15, 16), after(16)) == 2
+    assert exercise.help_due(tries(0, 15, 16, 17), after(17)) == 3
+    assert exercise.help_due(tries(0, 15, 16, 17, 18), after(18)) == 0
 
 
 def test_tomorrow_begins_anew_and_a_clock_that_moved_changes_nothing():
-    assert stuck.step(tries(0, 1, 2, 3, 1440), after(1440)) == 0
-    assert stuck.step(tries(0, 1, 2), after(-100_000)) == 1
-    assert stuck.step(tries(0, -100_000, 2), after(2)) == 0
+    assert exercise.help_due(tries(0, 1, 2, 3, 1440), after(1440)) == 0
+    assert exercise.help_due(tries(0, 1, 2), after(-100_000)) == 1
+    assert exercise.help_due(tries(0, -100_000, 2), after(2)) == 0
     odd = [progress.Attempt("day99/double", False, "", "soon")] * 3
-    assert stuck.step(odd, after(0)) == 1
+    assert exercise.help_due(odd, after(0)) == 1
 
 
 def test_prove_accepts_honest_records_and_names_dishonest_ones(monkeypatch):
