@@ -14,48 +14,23 @@ from pathlib import Path
 from typing import Any
 
 from ..core import timetable
-from ..core.settings import LabError
+from ..core.settings import LabError, current
 from .doctor import locked_versions
 
 # What the lessons import and Colab lacks or has in another version. Versions come from the lock.
 NEEDED = (
-    "transformers",
-    "peft",
-    "accelerate",
-    "datasets",
-    "mlflow",
-    "bitsandbytes",
-    "pypi-simple",
-    "gguf",
-    "optuna",
-    "icalendar",
-    "trl",
-    "rouge-score",
+    *("transformers", "peft", "accelerate", "datasets", "mlflow", "bitsandbytes", "pypi-simple"),
+    *("gguf", "optuna", "icalendar", "trl", "rouge-score"),
 )
 # Replacing one of these under a running Colab kernel breaks it.
 UNTOUCHED = (
-    "torch",
-    "numpy",
-    "pandas",
-    "pillow",
-    "scipy",
-    "scikit-learn",
-    "matplotlib",
-    "ipython",
-    "ipykernel",
-    "ipywidgets",
+    *("torch", "numpy", "pandas", "pillow", "scipy", "scikit-learn"),
+    *("matplotlib", "ipython", "ipykernel", "ipywidgets"),
 )
 
 
 def badge(day: dict[str, Any]) -> list[str]:
-    """Link a lesson to Colab.
-
-    Args:
-        day: the lesson, from the timetable.
-
-    Returns:
-        Markdown lines; none while the timetable states no public address of the course.
-    """
+    """Link a lesson to Colab: Markdown lines, none while the timetable states no public address of the course."""
     course = timetable.load()["course"]
     if not course.get("repository"):
         return []
@@ -68,23 +43,11 @@ def badge(day: dict[str, Any]) -> list[str]:
 
 
 def bootstrap() -> list[str]:
-    """Write the first cell, which makes a lesson work in Colab.
-
-    Returns:
-        One code cell that does nothing outside Colab; none while there is no public address.
-    """
+    """Write the first cell, which makes a lesson work in Colab; none while there is no public address."""
     course = timetable.load()["course"]
     if not course.get("repository"):
         return []
-    clone = [
-        "git",
-        "clone",
-        "-q",
-        "--depth=1",
-        f"--branch={course['branch']}",
-        course["repository"],
-        "course",
-    ]
+    clone = f"git clone -q --depth=1 --branch={course['branch']} {course['repository']} course".split()
     return [
         f"""\
 # On your own machine this cell does nothing. In Colab it fetches the course and what Colab lacks.
@@ -94,37 +57,25 @@ if "google.colab" in sys.modules:
     if not pathlib.Path("course").exists():
         subprocess.run({clone}, check=True)
     sys.path.insert(0, str(pathlib.Path("course").resolve()))
-    from labhelpers import colab
+    from labhelpers.tools import colab
 
     colab.prepare()"""
     ]
 
 
 def missing() -> list[str]:
-    """List what must be installed.
-
-    Returns:
-        Requirements such as "peft==0.21.2" for each needed package that is absent or of another version.
-    """
+    """List what is absent or of another version, as requirements such as "peft==0.21.2"."""
     versions = locked_versions()
     return [f"{name}=={versions[name]}" for name in NEEDED if _installed(name) != versions[name]]
 
 
 def constraints() -> list[str]:
-    """Pin what Colab already has, so that no dependency replaces it.
-
-    Returns:
-        Constraint lines such as "torch==2.11.0" for the packages that must stay as they are.
-    """
+    """Pin what Colab already has, such as "torch==2.11.0", so that no dependency replaces it."""
     return [f"{name}=={version}" for name in UNTOUCHED if (version := _installed(name))]
 
 
 def prepare() -> None:
-    """Install what is missing, fetch models and data, and let later kernels find the course.
-
-    Raises:
-        LabError: when Colab's own packages do not fit, or when the runtime must be restarted to see the new ones.
-    """
+    """Install what is missing, fetch models and data, and let later kernels find the course."""
     if needed := missing():
         print(f"Fetching {len(needed)} packages that Colab lacks. Torch and numpy stay as they are.")
         _install(needed)
@@ -137,15 +88,11 @@ def prepare() -> None:
 
     assets.prepare()
     folder = Path(site.getsitepackages()[0])
-    (folder / "course.pth").write_text(f"{Path(__file__).resolve().parents[1]}\n", encoding="utf-8")
+    (folder / "course.pth").write_text(f"{current().root}\n", encoding="utf-8")
 
 
 def outdated() -> list[str]:
-    """Name the needed packages that this kernel imported in another version than the one installed now.
-
-    Returns:
-        Module names; empty when nothing is stale. A module that states no version, such as gguf, is not accused.
-    """
+    """Name what this kernel imported in another version than the one installed now; silence accuses nobody."""
     stated = {name: getattr(sys.modules.get(name), "__version__", None) for name in NEEDED}
     return [name for name, version in stated.items() if version and version != _installed(name)]
 
