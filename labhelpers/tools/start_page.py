@@ -1,68 +1,55 @@
 """The start page: where you are, what is next, how long it takes here, one link to begin."""
 
+from collections.abc import Iterable, Sequence
 from typing import Any
 
-from .. import progress
 from ..core import files, timetable
 from ..core.settings import current
 from ..progress import standing, standing_view, tracker
-from ..progress.plan import planning
 from ..progress.standing import Standing, Step
 from .authoring import notebooks
 
 REFRESH = "# Run this cell to bring the page up to date.\nfrom labhelpers import start\n\nstart.show()"
 TIMER = "# A focus timer: run this cell, then press Start.\nfrom labhelpers import timer\n\ntimer.show()"
-
-
-def next_lesson() -> dict[str, Any] | None:
-    """Find the lesson to do next.
-
-    Returns:
-        The lesson, or None when everything written so far is done.
-    """
-    return standing.next_lesson(planning.done_lessons(progress.read()), planning.current())
+HABITS = [
+    "- Before: `lab start` shows what you wrote last time and what today is for. `lab mlflow` opens your runs.",
+    "- After: `lab wrap-up` files a journal entry and looks at tomorrow.",
+    "- In between: `lab next` and `lab progress` say in the terminal what this page says.",
+    "- This page is a picture of the moment it was made: click the grey line at its top, "
+    "then press Shift+Enter to bring it up to date.",
+    "",
+    "Type these in a terminal in the course folder; where `lab` is not found, `.venv/bin/lab` is the same.",
+]
 
 
 def page(now: Standing | None = None) -> str:
-    """Write the start page for this learner on this machine.
-
-    Args:
-        now: the standing to show; looked up when None.
-
-    Returns:
-        Markdown with links relative to `lessons/`. For an untouched course it is the same on every day.
-    """
+    """Write the start page in Markdown, with links relative to `lessons/`; an untouched course's never changes."""
     now = now or standing.now()
-    lines = [f"# {timetable.load()['course']['title']}", "", timetable.load()["course"]["promise"], ""]
+    course = timetable.load()["course"]
+    lines = [f"# {course['title']}", "", course["promise"], ""]
     lines += [f"> **Milestone reached: {each.text}.** {each.words}\n" for each in now.milestones if each.new]
     lines += [f"> Something needs your hand: {complaint}\n" for complaint in now.complaints]
     if now.next:
         lines += _invitation(now.next)
     else:
         lines += ["You have done every lesson that is written. Well done. More are coming."]
-    lines += ["", "## Where you are", "", *_facts(now), "", "## This week", "", *_week(now), ""]
-    lines += [*_milestones(now), "", "## Techniques", "", *_techniques(now)]
-    lines += [
-        "",
-        "## The whole course",
-        "",
-        *notebooks.course_table(dict.fromkeys(now.ticked, True)),
-        "",
-        *_habits(),
-    ]
+    for title, part in (
+        ("Where you are", _facts(now)),
+        ("This week", _week(now)),
+        ("Milestones", _milestones(now)),
+        ("Techniques", _techniques(now)),
+        ("The whole course", notebooks.course_table(dict.fromkeys(now.ticked, True))),
+        ("Every day", HABITS),
+    ):
+        lines += ["", f"## {title}", "", *part]
     return "\n".join(lines)
 
 
 def write_notebook() -> str:
-    """Write `lessons/start_here.ipynb` with the page already rendered, so that it greets without being run.
-
-    Returns:
-        Its path relative to the course folder. An edited older page is kept beside it.
-    """
+    """Write `lessons/start_here.ipynb` with the page already rendered; an edited older one is kept beside it."""
     import nbformat
 
     from ..display import timer
-    from .authoring import notebooks as authoring
 
     now = standing.now()
     cells = [
@@ -70,10 +57,10 @@ def write_notebook() -> str:
         _cell("focus-timer", TIMER, timer.static_text(), hidden=False),
     ]
     notebook = nbformat.v4.new_notebook(
-        cells=cells, metadata=authoring.metadata("start", "Start here", cells)
+        cells=cells, metadata=notebooks.metadata("start", "Start here", cells)
     )
     path = current().root / "lessons" / "start_here.ipynb"
-    authoring.keep_edited(path)
+    notebooks.keep_edited(path)
     files.write(path, nbformat.writes(notebook))
     standing.remember(now)
     return "lessons/start_here.ipynb"
@@ -103,40 +90,33 @@ def _invitation(step: Step) -> list[str]:
 
 
 def _facts(now: Standing) -> list[str]:
-    rows = [f"| **{what}** | {how_much} |" for what, how_much in standing_view.facts(now)]
-    return ["| what | how far |", "|---|---|", *rows]
-
-
-def _milestones(now: Standing) -> list[str]:
-    rows = [
-        f"| {each.text} | {each.place} | {'✔ reached' if each.reached else '○ open'} |"
-        for each in now.milestones
-    ]
-    return ["## Milestones", "", "| milestone | where | state |", "|---|---|---|", *rows]
+    return _table(("what", "how far"), [(f"**{what}**", how_far) for what, how_far in standing_view.facts(now)])
 
 
 def _week(now: Standing) -> list[str]:
     """Show the boxes of the week that the next lesson belongs to, and count those of the others."""
     week, others = standing_view.this_week(now)
-    rows = [
-        f"| {box.text} | `{box.id}` | {'✔ ticked' if box.ticked else '○ open'} |"
-        for box in (*week.checkpoints, *week.questions)
-    ]
+    boxes = (*week.checkpoints, *week.questions)
+    rows = [(box.text, f"`{box.id}`", "✔ ticked" if box.ticked else "○ open") for box in boxes]
     return [
         f"{standing_view.week_name(week)} · {week.title}. At its end, can you say this of yourself? Tick in "
         f"`progress/{week.id}.md`, or with `lab done` and the id.",
         "",
-        *["| checkpoint or question | id | state |", "|---|---|---|", *rows],
+        *_table(("checkpoint or question", "id", "state"), rows),
         "",
         f"The other weeks: {others}.",
     ]
 
 
+def _milestones(now: Standing) -> list[str]:
+    rows = [(each.text, each.place, "✔ reached" if each.reached else "○ open") for each in now.milestones]
+    return _table(("milestone", "where", "state"), rows)
+
+
 def _techniques(now: Standing) -> list[str]:
-    head = ["| technique | " + " | ".join(tracker.LEVELS) + " |", "|---" * 4 + "|"]
-    rows = [f"| **{row[0].technique}** | {' | '.join(map(_technique, row))} |" for row in now.techniques]
+    rows = [(f"**{row[0].technique}**", *map(_technique, row)) for row in now.techniques]
     absent = [cell.text for row in now.techniques for cell in row if cell.state == "does not exist"]
-    return [*head, *rows, "", *(f"- {text}." for text in absent)]
+    return [*_table(("technique", *tracker.LEVELS), rows), "", *(f"- {text}." for text in absent)]
 
 
 def _technique(cell: tracker.Cell) -> str:
@@ -146,18 +126,9 @@ def _technique(cell: tracker.Cell) -> str:
     return f"{tracker.MARKS[cell.state]} {cell.state}: {link}"
 
 
-def _habits() -> list[str]:
-    return [
-        "## Every day",
-        "",
-        "- Before: `lab start` shows what you wrote last time and what today is for. `lab mlflow` opens your runs.",
-        "- After: `lab wrap-up` files a journal entry and looks at tomorrow.",
-        "- In between: `lab next` and `lab progress` say in the terminal what this page says.",
-        "- This page is a picture of the moment it was made: click the grey line at its top, "
-        "then press Shift+Enter to bring it up to date.",
-        "",
-        "Type these in a terminal in the course folder; where `lab` is not found, `.venv/bin/lab` is the same.",
-    ]
+def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(cells)} |" for cells in (heads, *rows)]
+    return [lines[0], "|---" * len(heads) + "|", *lines[1:]]
 
 
 def _cell(id: str, source: str, text: str, hidden: bool) -> Any:
