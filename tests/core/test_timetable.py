@@ -41,10 +41,6 @@ def lesson_ids() -> list[str]:
     return [day["id"] for day in timetable.lessons()]
 
 
-def each_lesson():
-    return pytest.mark.parametrize("day", timetable.lessons(), ids=lambda day: day["id"])
-
-
 def test_four_weeks_hold_twenty_days_and_four_weekends_in_order():
     expected = []
     for week in range(1, 5):
@@ -67,15 +63,24 @@ def test_every_week_has_its_four_checkpoints():
         assert all(point["text"].strip() for point in week["checkpoints"])
 
 
-@each_lesson()
-def test_checklist_ids_belong_to_their_lesson_and_texts_are_unlike(day):
-    weekend = re.fullmatch(r"weekend(\d)_(sat|sun)\w+", day["id"])
-    prefix = f"W{weekend[1]}{weekend[2].upper()}" if weekend else f"D{day['id'][3:]}"
+def prefix_of(day):
+    """The ids of a lesson's checklist begin with this."""
     if day["week"] == "techniques":
-        prefix = rf"TX-({'|'.join(name.removeprefix('TX-') for name in TECHNIQUE_ITEMS)})"
-    texts = [item["text"].strip() for item in day["checklist"]]
-    assert all(re.fullmatch(rf"{prefix}-[TQ]\d+", item["id"]) for item in day["checklist"])
-    assert all(texts) and len(set(texts)) == len(texts)
+        return rf"TX-({'|'.join(name.removeprefix('TX-') for name in TECHNIQUE_ITEMS)})"
+    weekend = re.fullmatch(r"weekend(\d)_(sat|sun)\w+", day["id"])
+    return f"W{weekend[1]}{weekend[2].upper()}" if weekend else f"D{day['id'][3:]}"
+
+
+def test_checklist_ids_belong_to_their_lesson_and_texts_are_unlike():
+    for day in timetable.lessons():
+        texts = [item["text"].strip() for item in day["checklist"]]
+        strange = [
+            item["id"]
+            for item in day["checklist"]
+            if not re.fullmatch(rf"{prefix_of(day)}-[TQ]\d+", item["id"])
+        ]
+        assert strange == [], day["id"]
+        assert all(texts) and len(set(texts)) == len(texts), day["id"]
 
 
 def test_milestones_are_all_there_and_each_has_words():
@@ -85,35 +90,39 @@ def test_milestones_are_all_there_and_each_has_words():
     assert all("milestone_id" not in day for day in timetable.lessons() if day["milestone"] is None)
 
 
-@each_lesson()
-def test_prerequisites_exist_and_come_earlier(day):
-    earlier = lesson_ids()[: lesson_ids().index(day["id"])]
-    missing = [name for name in day["prerequisites"] if name not in earlier]
-    assert not missing, f"{day['id']} builds on {missing}, which does not come before it"
+def test_prerequisites_exist_and_come_earlier():
+    ids = lesson_ids()
+    late = [
+        f"{day['id']} builds on {name}, which does not come before it"
+        for day in timetable.lessons()
+        for name in day["prerequisites"]
+        if name not in ids[: ids.index(day["id"])]
+    ]
+    assert late == []
 
 
-@each_lesson()
-def test_minutes_are_positive_and_fit_a_working_day(day):
-    assert all(isinstance(section["minutes"], int) for section in day["sections"])
-    assert all(section["minutes"] > 0 for section in day["sections"])
-    titles = [section["title"] for section in day["sections"]]
-    assert all(titles) and len(set(titles)) == len(titles)
-    shortest = 60 if day["week"] == "techniques" else 120
-    assert shortest <= timetable.minutes(day) <= 210
+def test_minutes_are_positive_and_fit_a_working_day():
+    for day in timetable.lessons():
+        minutes = [section["minutes"] for section in day["sections"]]
+        assert all(isinstance(each, int) and each > 0 for each in minutes), day["id"]
+        titles = [section["title"] for section in day["sections"]]
+        assert all(titles) and len(set(titles)) == len(titles), day["id"]
+        shortest = 60 if day["week"] == "techniques" else 120
+        assert shortest <= timetable.minutes(day) <= 210, day["id"]
 
 
 def test_day_four_admits_its_three_and_a_half_hours():
     assert timetable.minutes(timetable.lesson("day04")) == 210
 
 
-@each_lesson()
-def test_ready_lessons_have_a_manuscript_and_planned_ones_have_none(day):
-    manuscript = MANUSCRIPTS / f"{day['lesson']}.py"
-    assert day["lesson"].startswith(f"{day['week']}/{day['id'].removeprefix('technique_')}")
-    assert day["status"] in ("ready", "draft", "planned")
-    assert manuscript.is_file() == (day["status"] != "planned"), (
-        f"{day['id']} is {day['status']}: {manuscript}"
-    )
+def test_ready_lessons_have_a_manuscript_and_planned_ones_have_none():
+    for day in timetable.lessons():
+        assert day["lesson"].startswith(f"{day['week']}/{day['id'].removeprefix('technique_')}")
+        assert day["status"] in ("ready", "draft", "planned"), day["id"]
+        manuscript = MANUSCRIPTS / f"{day['lesson']}.py"
+        assert manuscript.is_file() == (day["status"] != "planned"), (
+            f"{day['id']} is {day['status']}: {manuscript}"
+        )
 
 
 def test_no_manuscript_is_missing_from_the_timetable():
@@ -122,22 +131,20 @@ def test_no_manuscript_is_missing_from_the_timetable():
     assert on_disk <= known
 
 
-@pytest.mark.parametrize("lesson_id", READY)
-def test_the_first_days_are_ready_and_name_their_sources(lesson_id):
-    day = timetable.lesson(lesson_id)
-    assert day["status"] == "ready"
-    assert 5 <= len(day["sections"]) <= 8
-    assert day["sources"]
-    for source in day["sources"]:
-        assert source["title"] and source["section"] and 1950 < source["year"] <= 2026
+def test_the_first_days_are_ready_and_name_their_sources():
+    for day in map(timetable.lesson, READY):
+        assert day["status"] == "ready", day["id"]
+        assert 5 <= len(day["sections"]) <= 8, day["id"]
+        assert day["sources"], day["id"]
+        for source in day["sources"]:
+            assert source["title"] and source["section"] and 1950 < source["year"] <= 2026, day["id"]
 
 
-@each_lesson()
-def test_bands_name_known_profiles_and_have_room_inside(day):
-    for name, profiles in day.get("bands", {}).items():
-        for profile, (low, high) in profiles.items():
-            assert profile in settings.PROFILES, f"{day['id']}: {name}"
-            assert low < high, f"{day['id']}: {name}"
+def test_bands_name_known_profiles_and_have_room_inside():
+    for day in timetable.lessons():
+        for name, profiles in day.get("bands", {}).items():
+            for profile, (low, high) in profiles.items():
+                assert profile in settings.PROFILES and low < high, f"{day['id']}: {name} in {profile}"
 
 
 def test_lesson_knows_its_week():
