@@ -1,27 +1,98 @@
-"""Every test gets folders of its own; models and data come from the real cache."""
+"""Every test gets folders of its own; what speaks early runs first; nothing stays behind in the temporary folder."""
 
 import os
 import re
+import shutil
+import tempfile
+from pathlib import Path
 
 import pytest
+import yaml
+
+ROOT = Path(__file__).parents[1]
+IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
+# Rooms first, in the order of their arrows, and lessons last: a slip in the package is heard within a minute.
+ORDER = (
+    "test_house", "core", "display", "data", "models", "training", "production", "progress", "lesson", "tools",
+    "guides", "lessons/test_build", "test_offline", "test_security", "colab", "faults", "browser",
+    "lessons/test_nbval", "lessons/test_lessons",
+)  # fmt: skip
 
 os.environ["MPLBACKEND"] = "agg"
-if "PYTEST_XDIST_WORKER" in os.environ:
+if IN_WORKER:
     # Two trainings of two threads each would wait for one another most of the time.
     os.environ.setdefault("OMP_NUM_THREADS", "1")
+else:
+    # All temporary files of the session go here, those of its child processes too; at its end only `left_behind` is here.
+    # Pytest's own folders stay where one looks for them.
+    os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir())
+    os.environ["TMPDIR"] = tempfile.tempdir = tempfile.mkdtemp(prefix="course-tests-")
+
+
+def lesson_of(nodeid):
+    """The lesson that a test runs, or None."""
+    found = re.search(r"test_lessons\.py::\w+\[(\w+)", nodeid)
+    return found and found[1]
+
+
+def scope_of(nodeid):
+    """What shares a worker: the tests of a lesson (they share its run), the browser's folder, or a file."""
+    file = nodeid.split("::")[0]
+    return lesson_of(nodeid) or ("tests/browser" if file.startswith("tests/browser/") else file)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config, log):
-    """Under `pytest -n 2` all tests of a lesson share one worker, so one run of it; so does everything else."""
+    """Under `pytest -n 2` each worker takes the next scope in the order of the collection below."""
     from xdist.scheduler import LoadScopeScheduling
 
-    class ByLesson(LoadScopeScheduling):
-        def _split_scope(self, nodeid):
-            lesson = re.search(r"test_lessons\.py::\w+\[(\w+)", nodeid)
-            return lesson[1] if lesson else "everything else"
+    class ByScope(LoadScopeScheduling):
+        def __init__(self, config, log):
+            config.option.loadscopereorder = False
+            super().__init__(config, log)
 
-    return ByLesson(config, log)
+        def _split_scope(self, nodeid):
+            return scope_of(nodeid)
+
+    return ByScope(config, log)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items):
+    """Sort by ORDER; among the lessons the longest first, so that no worker is left alone with it at the end."""
+    measured = yaml.safe_load((ROOT / "curriculum" / "measured.yaml").read_text(encoding="utf-8"))
+
+    def rank(item):
+        name = item.nodeid.removeprefix("tests/")
+        place = next(
+            (at for at, start in enumerate(ORDER) if name.startswith((f"{start}/", f"{start}.py"))), 0
+        )
+        lesson = lesson_of(item.nodeid)
+        return place, -measured.get(lesson, {}).get("seconds", 0), lesson or ""
+
+    items.sort(key=rank)
+
+
+def left_behind():
+    """Files and folders that the tests should have removed; torch leaves its compiler's folder wherever it is imported."""
+    return sorted(name for name in os.listdir(os.environ["TMPDIR"]) if not name.startswith("torchinductor_"))
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_sessionfinish(session):
+    """Fail a session that leaves something in the temporary folder."""
+    if not IN_WORKER and left_behind() and session.exitstatus == pytest.ExitCode.OK:
+        session.exitstatus = pytest.ExitCode.TESTS_FAILED
+
+
+def pytest_terminal_summary(terminalreporter):
+    if left := left_behind():
+        terminalreporter.write_line(f"Left behind in the temporary folder: {', '.join(left)}", red=True)
+
+
+def pytest_unconfigure():
+    if not IN_WORKER:
+        shutil.rmtree(os.environ["TMPDIR"], ignore_errors=True)
 
 
 @pytest.fixture(autouse=True)

@@ -1,5 +1,7 @@
 """The house in order: pins agree, links lead somewhere, spelling and style hold, nothing heavy at import."""
 
+import ast
+import graphlib
 import itertools
 import re
 import subprocess
@@ -111,9 +113,64 @@ def test_spelling():
     assert done.returncode == 0, done.stdout
 
 
-def test_modules_can_be_read_in_one_sitting():
-    for path in (ROOT / "labhelpers").glob("*.py"):
-        assert len(path.read_text(encoding="utf-8").splitlines()) <= 310, path.name
+# ---------------------------------------------------------------------------------------------- rooms
+
+MOST_MODULES, MOST_LINES = 85, 15_000
+
+
+def modules():
+    """Every file of the package, in whatever room or closet."""
+    return sorted((ROOT / "labhelpers").rglob("*.py"))
+
+
+def test_every_room_begins_with_its_charter():
+    faces = list((ROOT / "labhelpers").glob("*/__init__.py"))
+    assert len(faces) == 9
+    for path in faces:
+        first = path.read_text(encoding="utf-8").split("\n")[0]
+        assert re.fullmatch(r'""".{30,}', first), f"{path} should begin with what belongs into the room"
+
+
+def test_every_module_says_its_subject():
+    silent = [
+        path for path in modules() if not ast.get_docstring(ast.parse(path.read_text(encoding="utf-8")))
+    ]
+    assert silent == []
+
+
+def test_the_house_stays_small():
+    assert len(modules()) <= MOST_MODULES
+    assert sum(len(path.read_text(encoding="utf-8").splitlines()) for path in modules()) <= MOST_LINES
+
+
+def test_rooms_import_to_their_left():
+    command = [BIN + "lint-imports", "--no-cache"]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def circle(arrows):
+    """Modules that import one another in a ring; [] where there is none."""
+    try:
+        graphlib.TopologicalSorter(arrows).prepare()
+    except graphlib.CycleError as error:
+        return error.args[1]
+    return []
+
+
+def test_no_module_imports_itself_by_a_detour():
+    """Imports inside functions and those for types count."""
+    import grimp
+
+    graph = grimp.build_graph("labhelpers", exclude_type_checking_imports=False, cache_dir=None)
+    arrows = {name: graph.find_modules_directly_imported_by(name) for name in graph.modules}
+    assert sum(map(len, arrows.values())) > len(modules())
+    assert circle(arrows) == []
+
+
+def test_a_circle_would_be_noticed():
+    assert set(circle({"a": {"b"}, "b": {"c"}, "c": {"a"}, "d": {"a"}})) == {"a", "b", "c"}
+    assert circle({"a": {"b", "c"}, "b": {"c"}}) == []
 
 
 def test_no_machine_path_or_secret_is_committed():

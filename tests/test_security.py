@@ -250,7 +250,7 @@ OPENERS = {
 SHELLS = {"os.system", "os.popen", "subprocess.getoutput", "subprocess.getstatusoutput", "pty.spawn"}
 PROGRAMS = {"sh", "bash", "zsh", "dash", "cmd", "cmd.exe", "powershell", "pwsh"}
 # The one module that may run a file: it draws the guides' figures from the course's own scripts.
-MAY_RUN_FILES = {"labhelpers/guides.py": {"runpy.run_path"}}
+MAY_RUN_FILES = {("labhelpers/tools/authoring/guides.py", "runpy.run_path")}
 
 
 def imports(tree):
@@ -335,49 +335,50 @@ def _shell_call(node):
     return []
 
 
-def sources():
-    """Name → code of everything that a learner runs: package, manuscripts, notebooks, guides."""
+def code_of(notebook):
+    """The Python of a notebook, its magics turned into calls."""
     from IPython.core.inputtransformer2 import TransformerManager
 
     plain = TransformerManager().transform_cell
+    cells = json.loads(notebook.read_text(encoding="utf-8"))["cells"]
+    return "\n".join(plain("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code")
+
+
+def examples_of(page):
+    """The Python of a guide, without what it prints."""
+    blocks = [
+        block for block in guides.blocks(page.read_text(encoding="utf-8")) if block.language == "python"
+    ]
+    parse = doctest.DocTestParser().get_examples
+    return "\n".join(example.source for block in blocks for example in parse(block.code))
+
+
+@pytest.fixture(scope="module")
+def trees():
+    """Name → syntax tree of everything that a learner runs: package, manuscripts, notebooks, guides."""
     found = {}
-    for pattern in ("labhelpers/*.py", "curriculum/manuscripts/**/*.py", "curriculum/guides/figures/*.py"):
-        for path in ROOT.glob(pattern):
-            found[path.relative_to(ROOT).as_posix()] = path.read_text(encoding="utf-8")
-    for path in ROOT.glob("lessons/*/*.ipynb"):
-        cells = json.loads(path.read_text(encoding="utf-8"))["cells"]
-        code = [plain("".join(cell["source"])) for cell in cells if cell["cell_type"] == "code"]
-        found[path.relative_to(ROOT).as_posix()] = "\n".join(code)
-    for page in guides.pages():
-        blocks = [
-            block for block in guides.blocks(page.read_text(encoding="utf-8")) if block.language == "python"
-        ]
-        examples = [
-            each.source for block in blocks for each in doctest.DocTestParser().get_examples(block.code)
-        ]
-        found[page.relative_to(ROOT).as_posix()] = "\n".join(examples)
-    return found
+    for pattern in ("labhelpers/**/*.py", "curriculum/manuscripts/**/*.py", "curriculum/guides/figures/*.py"):
+        found |= {path: path.read_text(encoding="utf-8") for path in ROOT.glob(pattern)}
+    found |= {path: code_of(path) for path in ROOT.glob("lessons/*/*.ipynb")}
+    found |= {page: examples_of(page) for page in guides.pages()}
+    return {path.relative_to(ROOT).as_posix(): ast.parse(code) for path, code in found.items()}
 
 
-SOURCES = sources()
+def test_the_sources_are_really_read(trees):
+    assert "labhelpers/tools/cli.py" in trees and "lessons/week1/day04_first_finetuning.ipynb" in trees
+    assert {name for name in trees if name.startswith("labhelpers/")} == {
+        path.relative_to(ROOT).as_posix() for path in (ROOT / "labhelpers").rglob("*.py")
+    }
+    assert sum(bool(tree.body) for tree in trees.values()) > 80
 
 
-def test_the_sources_are_really_read():
-    assert "labhelpers/cli.py" in SOURCES and any(
-        name.endswith("day04_first_finetuning.ipynb") for name in SOURCES
-    )
-    assert sum(bool(code.strip()) for code in SOURCES.values()) > 80
+def test_nothing_opens_a_pickle(trees):
+    found = [(name, what, line) for name, tree in trees.items() for line, what in unsafe_loads(tree)]
+    assert [each for each in found if each[:2] not in MAY_RUN_FILES] == []
 
 
-@pytest.mark.parametrize("name", SOURCES)
-def test_nothing_opens_a_pickle(name):
-    allowed = MAY_RUN_FILES.get(name, set())
-    assert [found for found in unsafe_loads(ast.parse(SOURCES[name])) if found[1] not in allowed] == []
-
-
-@pytest.mark.parametrize("name", SOURCES)
-def test_nothing_is_handed_to_a_shell(name):
-    assert shells(ast.parse(SOURCES[name])) == []
+def test_nothing_is_handed_to_a_shell(trees):
+    assert [(name, found) for name, tree in trees.items() for found in shells(tree)] == []
 
 
 @pytest.mark.parametrize(

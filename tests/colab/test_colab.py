@@ -9,7 +9,6 @@ import subprocess
 import types
 from pathlib import Path
 
-import colab_runtime as runtime
 import pytest
 
 from labhelpers.core import settings, timetable
@@ -17,6 +16,7 @@ from labhelpers.core.settings import LabError
 from labhelpers.tools import colab
 from labhelpers.tools.authoring import manuscripts
 from labhelpers.tools.authoring import notebooks as authoring
+from tests.colab import colab_runtime as runtime
 
 HERE = Path(__file__).parent
 # `make colab` names a Python of Colab's minor version here: then Colab's packages are really installed, and ours fetched.
@@ -27,8 +27,12 @@ PREINSTALLED = dict(
 
 
 @pytest.fixture(scope="module")
-def address(tmp_path_factory):
-    return runtime.publish(tmp_path_factory.mktemp("published"))
+def published(tmp_path_factory):
+    """The course in a repository of its own, whose notebooks begin with the cell for Colab."""
+    with pytest.MonkeyPatch.context() as patch:
+        address = runtime.publish(tmp_path_factory.mktemp("published"))
+        patch.setitem(timetable.load()["course"], "repository", address)
+        yield
 
 
 @pytest.fixture(scope="module")
@@ -37,11 +41,6 @@ def python(tmp_path_factory):
     if REPLAYED_WITH:
         return runtime.with_colab_packages(folder, REPLAYED_WITH)
     return runtime.with_our_packages(folder)
-
-
-@pytest.fixture
-def published(address, monkeypatch):
-    monkeypatch.setitem(timetable.load()["course"], "repository", address)
 
 
 def notebook(lesson, drive=False):
@@ -64,27 +63,45 @@ def versions(python):
     return json.loads(done.stdout)
 
 
-@pytest.mark.parametrize("lesson, drive", [("day02", True), ("day04", False)])
-def test_a_lesson_runs_where_only_its_first_cell_knows_the_course(published, python, tmp_path, lesson, drive):
+def replay(python, content, lesson, drive):
+    """Run a lesson in an empty /content and return what it printed; what Colab has preinstalled must stay as it is."""
     before = versions(python)
-    printed = runtime.run(python, notebook(lesson, drive), tmp_path)
+    printed = runtime.run(python, notebook(lesson, drive), content)
     assert versions(python) == before and {"torch", "numpy", "pandas"} <= set(before)
     if not REPLAYED_WITH:
         assert "Fetching" not in printed, "everything was there already, so nothing may be installed"
-    kept = tmp_path / "drive/MyDrive/fine-tuning-course/progress" if drive else tmp_path / "course/progress"
-    assert list(kept.glob("*.jsonl")) or list(kept.glob("week*.md")), f"no record of the exercises in {kept}"
-    assert f"Your progress lives in {kept}" in printed
+    return printed
 
 
-def test_a_restarted_kernel_finds_the_course_without_the_first_cell(published, python, tmp_path):
-    runtime.run(python, notebook("day02"), tmp_path)
-    done = subprocess.run(
-        [python, "-c", "import labhelpers; print(labhelpers.__file__)"],
-        cwd="/",
-        capture_output=True,
-        text=True,
+def assert_kept(progress, printed):
+    assert list(progress.glob("*.jsonl")) or list(progress.glob("week*.md")), (
+        f"no exercise is recorded in {progress}"
     )
-    assert done.stdout.strip().startswith(str(tmp_path / "course"))
+    assert f"Your progress lives in {progress}" in printed
+
+
+@pytest.fixture(scope="module")
+def day_two(published, python, tmp_path_factory):
+    """Day 2 run to its end in Colab, with Drive: the folder that stands for /content, and what was printed."""
+    content = tmp_path_factory.mktemp("content")
+    return content, replay(python, content, "day02", drive=True)
+
+
+def test_a_lesson_runs_where_only_its_first_cell_knows_the_course(day_two):
+    content, printed = day_two
+    assert_kept(content / "drive/MyDrive/fine-tuning-course/progress", printed)
+
+
+def test_a_restarted_kernel_finds_the_course_without_the_first_cell(day_two, python):
+    code = "import labhelpers; print(labhelpers.__file__)"
+    done = subprocess.run([python, "-c", code], cwd="/", capture_output=True, text=True)
+    assert done.stdout.strip().startswith(str(day_two[0] / "course"))
+
+
+@pytest.mark.heavy  # minutes of training for the same first cell as Day 2's
+def test_a_lesson_that_trains_runs_too_and_keeps_its_progress_without_drive(published, python, tmp_path):
+    printed = replay(python, tmp_path, "day04", drive=False)
+    assert_kept(tmp_path / "course/progress", printed)
 
 
 def test_packages_that_do_not_fit_are_told_in_one_line(monkeypatch):
@@ -118,7 +135,7 @@ def test_torch_numpy_and_their_like_are_held_where_they_are():
 def lesson_imports():
     """Third-party modules that the ready lessons and the package import."""
     root = settings.current().root
-    texts = [path.read_text(encoding="utf-8") for path in (root / "labhelpers").glob("*.py")]
+    texts = [path.read_text(encoding="utf-8") for path in (root / "labhelpers").rglob("*.py")]
     for day in timetable.lessons():
         if day["status"] == "ready":
             cells = manuscripts.read(day).cells
@@ -133,16 +150,21 @@ def lesson_imports():
     return names
 
 
-@pytest.mark.parametrize("module", sorted(lesson_imports()))
-def test_whatever_a_lesson_imports_is_in_colab_or_fetched(module):
+def test_whatever_a_lesson_imports_is_in_colab_or_fetched():
     """A new import in a lesson must not wait for a learner in Colab to be noticed."""
-    distributions = importlib.metadata.packages_distributions().get(module)
-    if distributions is None or module in ("labhelpers", "jupytext", "papermill"):
-        return  # the standard library, the course itself, and what only authors' commands need
-    known = {name.lower().replace("_", "-") for name in PREINSTALLED} | needed_with_dependencies()
-    assert {name.lower().replace("_", "-") for name in distributions} & known, (
-        f"{module}: add it to colab.NEEDED"
-    )
+    installed = importlib.metadata.packages_distributions()  # not so the standard library
+    known = {plain(name) for name in PREINSTALLED} | needed_with_dependencies()
+    imported = lesson_imports() - {"labhelpers", "jupytext", "papermill"}  # the last two serve authors only
+    assert {"torch", "peft", "ipywidgets"} <= imported
+    strangers = {
+        name for name in imported & set(installed) if not {plain(each) for each in installed[name]} & known
+    }
+    assert strangers == set(), "add them to colab.NEEDED"
+
+
+def plain(name):
+    """The name of a distribution as everybody compares it."""
+    return name.lower().replace("_", "-")
 
 
 def needed_with_dependencies():
@@ -150,7 +172,7 @@ def needed_with_dependencies():
 
     found, waiting = set(), [*colab.NEEDED]
     while waiting:
-        name = waiting.pop().lower().replace("_", "-")
+        name = plain(waiting.pop())
         if name in found:
             continue
         found.add(name)
