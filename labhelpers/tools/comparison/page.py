@@ -2,10 +2,11 @@
 
 import datetime
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from ...core import files, settings
+from ...core import files, settings, timetable
 from ...core.settings import LabError
 from ...display import plots
 from ...models import memory
@@ -24,14 +25,7 @@ def location() -> Path:
 
 
 def publish() -> Path:
-    """Write what MLflow holds into the course, for its guide.
-
-    Returns:
-        The file.
-
-    Raises:
-        LabError: when nothing was compared, or not in the cpu profile.
-    """
+    """Write what MLflow holds into the course, for its guide."""
     import yaml
 
     if settings.current().profile != "cpu":
@@ -51,15 +45,7 @@ def publish() -> Path:
 
 
 def refresh(page: str, rows: list[dict[str, Any]]) -> str:
-    """Put new figures into the guide: what its two tables print, and the description of its picture.
-
-    Args:
-        page: text of `curriculum/guides/comparison.md`.
-        rows: as in `comparison.table`.
-
-    Returns:
-        The text with everything that a person wrote left as it is.
-    """
+    """Put what its tables print, and the descriptions of its pictures, into the guide; a person's words stay."""
     for name, table in (("quality", quality(rows)), ("costs", costs(rows))):
         call = re.escape(f'>>> print(comparison_page.{name}(found["rows"]))\n')
         page = re.sub(
@@ -72,28 +58,12 @@ def refresh(page: str, rows: list[dict[str, Any]]) -> str:
 
 
 def published() -> dict[str, Any]:
-    """Read the figures that the guide shows.
-
-    Returns:
-        "date", "machine" and "rows"; a row as in `comparison.table`.
-    """
-    import yaml
-
-    return yaml.safe_load(location().read_text(encoding="utf-8"))
+    """Read the figures that the guide shows: "date", "machine" and "rows", a row as in `train.table`."""
+    return timetable.curriculum("techniques")
 
 
 def write(folder: Path) -> Path:
-    """Write the page of this workspace's own comparison, with its figure beside it.
-
-    Args:
-        folder: gets `techniques.md`, `techniques.png` and `techniques_memory.png`.
-
-    Returns:
-        The page.
-
-    Raises:
-        LabError: when nothing was compared yet.
-    """
+    """Write the page of this workspace's own comparison, with its figures beside it."""
     rows = comparison.table().to_dict("records")
     folder.mkdir(parents=True, exist_ok=True)
     figure(rows).savefig(folder / "techniques.png", bbox_inches="tight")
@@ -120,28 +90,38 @@ def conditions(rows: list[dict[str, Any]]) -> str:
 
 def quality(rows: list[dict[str, Any]]) -> str:
     """Lay out what each technique brings, best first, and whether that differs from LoRA by more than chance."""
-    lines = ["technique             rate     accuracy (seeds)        minus LoRA, 95 %          verdict"]
-    for row in sorted(rows, key=lambda row: -row["accuracy"]):
-        lines.append(
-            f"{row['technique']:<20}{row['learning_rate']:>7.2g}  {row['accuracy']:>7.1%} ({row['lowest']:.1%} to "
-            f"{row['highest']:.1%})  {_difference(row):<25} {verdict(row)}"
-        )
-    return "\n".join(lines)
+    columns = {
+        "rate": lambda row: f"{row['learning_rate']:.2g}",
+        "accuracy (seeds)": lambda row: f"{row['accuracy']:.1%} ({row['lowest']:.1%} to {row['highest']:.1%})",
+        "minus LoRA, 95 %": _difference,
+        "verdict": verdict,
+    }
+    return _table(sorted(rows, key=lambda row: -row["accuracy"]), columns)
 
 
 def costs(rows: list[dict[str, Any]]) -> str:
     """Lay out what each technique costs: numbers trained, bytes by kind, bytes kept, time to train, time to answer."""
-    lines = [
-        "                       trained   weights  gradients  optimizer  activations    in all   to keep  training  one answer"
-    ]
-    for row in rows:
-        sizes = [row[f"{part}_bytes"] for part in comparison.PARTS]
-        parts = [memory.human(size) for size in [*sizes, sum(sizes)]]
-        lines.append(
-            f"{row['technique']:<20}{row['trainable']:>10,.0f}{parts[0]:>10}{parts[1]:>11}{parts[2]:>11}{parts[3]:>13}"
-            f"{parts[4]:>10}{memory.human(row['checkpoint_bytes']):>10}{row['seconds']:>8.0f} s{row['latency_ms']:>9.1f} ms"
-        )
-    return "\n".join(lines)
+    columns = {
+        "trained": lambda row: f"{row['trainable']:,.0f}",
+        **{part: lambda row, part=part: memory.human(row[f"{part}_bytes"]) for part in comparison.PARTS},
+        "in all": lambda row: memory.human(_bytes(row)),
+        "to keep": lambda row: memory.human(row["checkpoint_bytes"]),
+        "training": lambda row: f"{row['seconds']:.0f} s",
+        "one answer": lambda row: f"{row['latency_ms']:.1f} ms",
+    }
+    return _table(rows, columns)
+
+
+def _table(rows: list[dict[str, Any]], columns: dict[str, Callable[[dict[str, Any]], str]]) -> str:
+    import pandas as pd
+
+    cells = {head: [write(row) for row in rows] for head, write in columns.items()}
+    frame = pd.DataFrame(cells, index=[row["technique"] for row in rows])
+    return frame.rename_axis("technique", axis="columns").to_string()
+
+
+def _bytes(row: dict[str, Any]) -> float:
+    return sum(row[f"{part}_bytes"] for part in comparison.PARTS)
 
 
 def sources(rows: list[dict[str, Any]]) -> str:
@@ -160,11 +140,7 @@ def verdict(row: dict[str, Any]) -> str:
 
 
 def figure(rows: list[dict[str, Any]]) -> Any:
-    """Draw each technique's difference to LoRA with its interval.
-
-    Returns:
-        Matplotlib figure.
-    """
+    """Draw each technique's difference to LoRA with its interval: a Matplotlib figure."""
     others = [row for row in sorted(rows, key=lambda row: -row["accuracy"]) if row["technique"] != "LoRA"]
     plots.use_style()
     return plots.interval_bars(
@@ -190,11 +166,7 @@ def alt(rows: list[dict[str, Any]]) -> str:
 
 
 def memory_figure(rows: list[dict[str, Any]]) -> Any:
-    """Draw the bytes of a training step of each technique, stacked by kind.
-
-    Returns:
-        Matplotlib figure.
-    """
+    """Draw the bytes of a training step of each technique, stacked by kind: a Matplotlib figure."""
     import matplotlib.pyplot as plt
 
     plots.use_style()
@@ -212,8 +184,7 @@ def memory_figure(rows: list[dict[str, Any]]) -> Any:
 
 def memory_alt(rows: list[dict[str, Any]]) -> str:
     """Describe the figure of the memory for who cannot see it."""
-    totals = {row["technique"]: sum(row[f"{part}_bytes"] for part in comparison.PARTS) for row in rows}
-    listed = "; ".join(f"{name} {memory.human(total)}" for name, total in totals.items())
+    listed = "; ".join(f"{row['technique']} {memory.human(_bytes(row))}" for row in rows)
     return f"Memory of a training step, stacked by kind. In all: {listed}."
 
 

@@ -13,27 +13,16 @@ FACTOR = 10**0.5
 
 @dataclass(frozen=True)
 class Technique:
-    """One way to fine-tune a classifier.
-
-    Attributes:
-        name: such as "LoRA".
-        build: makes the model, ready to train.
-        rates: the learning rates among which validation chooses.
-        source: where the technique comes from.
-    """
+    """One way to fine-tune a classifier, and where it comes from."""
 
     name: str
     build: Callable[[], Any]
-    rates: tuple[float, ...]
+    rates: tuple[float, ...]  # among which validation chooses
     source: str
 
 
 def every() -> dict[str, Technique]:
-    """List the techniques, in the order of the page.
-
-    Returns:
-        Key (such as "lora") → technique.
-    """
+    """List the techniques in the order of the page, by keys such as "lora"."""
     rows = [
         ("full", "Full fine-tuning", _full, 6e-5, "Devlin et al. 2019, §4.1"),
         ("adapters", "Bottleneck adapters", _adapters, 1e-3, "Pfeiffer et al. 2021, §2.1"),
@@ -66,10 +55,9 @@ def _full() -> Any:
 
 def _head() -> Any:
     model = _base(**training.load_options())
+    head = ("classifier", "pre_classifier")  # DistilBERT's head is two layers
     for name, part in model.named_parameters():
-        part.requires_grad = name.startswith(
-            ("classifier", "pre_classifier")
-        )  # DistilBERT's head is two layers
+        part.requires_grad = name.startswith(head)
     training.keep_adapters_precise(model)
     return model
 
@@ -79,9 +67,8 @@ def _adapters() -> Any:
     model = _head()
     for name, module in list(model.named_modules()):
         if re.search(r"layer\.\d+\.(output\.dense|ffn\.lin2)$", name):  # as BERT and as DistilBERT call it
-            model.get_submodule(name.rpartition(".")[0]).register_module(
-                name.rpartition(".")[2], _bottleneck(module, width=16)
-            )
+            place, _, last = name.rpartition(".")
+            model.get_submodule(place).register_module(last, _bottleneck(module, width=16))
     return model
 
 
@@ -112,16 +99,9 @@ def _lora() -> Any:
 def _with_lora(base: Any) -> Any:
     from peft import LoraConfig
 
-    return _wrapped(
-        base,
-        LoraConfig(
-            r=8,
-            lora_alpha=16,
-            lora_dropout=0.05,
-            target_modules=models.lora_targets(base),
-            task_type="SEQ_CLS",
-        ),
-    )
+    targets = models.lora_targets(base)
+    config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets, task_type="SEQ_CLS")
+    return _wrapped(base, config)
 
 
 def _qlora() -> Any:
@@ -150,17 +130,15 @@ def _qlora() -> Any:
 def _prompt() -> Any:
     from peft import PromptTuningConfig
 
-    return _wrapped(
-        _base(**training.load_options()), PromptTuningConfig(num_virtual_tokens=10, task_type="SEQ_CLS")
-    )
+    config = PromptTuningConfig(num_virtual_tokens=10, task_type="SEQ_CLS")
+    return _wrapped(_base(**training.load_options()), config)
 
 
 def _prefix() -> Any:
     from peft import PrefixTuningConfig
 
-    return _wrapped(
-        _base(**training.load_options()), PrefixTuningConfig(num_virtual_tokens=10, task_type="SEQ_CLS")
-    )
+    config = PrefixTuningConfig(num_virtual_tokens=10, task_type="SEQ_CLS")
+    return _wrapped(_base(**training.load_options()), config)
 
 
 def _p_tuning() -> Any:

@@ -24,13 +24,6 @@ def compare(keys: Iterable[str] | None = None, say: Callable[[str], None] = prin
 
     Rates are chosen on the validation split. Accuracy is reported on sentences of the training split that no run
     here trains on, so that the sentences which chose are not the ones which judge. The test split stays closed.
-
-    Args:
-        keys: techniques from `techniques.every()`; None for all.
-        say: is given one sentence per finished run.
-
-    Raises:
-        LabError: when a key is unknown.
     """
     known = techniques.every()
     chosen = list(known) if keys is None else list(keys)
@@ -49,11 +42,7 @@ def compare(keys: Iterable[str] | None = None, say: Callable[[str], None] = prin
 
 
 def sentences() -> dict[str, Any]:
-    """Split the movie sentences for this comparison.
-
-    Returns:
-        Tokenised "train", "validation" and "judging" data sets; judging and train are parts of the training split.
-    """
+    """Split the movie sentences into "train", "validation" and "judging", tokenised; the test split stays closed."""
     from transformers import AutoTokenizer
 
     from ... import models
@@ -158,11 +147,6 @@ def clock(built: dict[str, Any], split: Any, repeats: int = 30) -> None:
     """Note in every run of a technique how long one sentence takes; the weights' values do not matter for that.
 
     The techniques take turns with each sentence, so that whatever else the machine does hits all of them alike.
-
-    Args:
-        built: technique to model.
-        split: tokenised sentences.
-        repeats: how many of them are answered by each model.
     """
     from mlflow import MlflowClient
 
@@ -180,15 +164,7 @@ def clock(built: dict[str, Any], split: Any, repeats: int = 30) -> None:
 
 
 def table() -> Any:
-    """Read the comparison from MLflow.
-
-    Returns:
-        pandas DataFrame, one row per technique in the order of `techniques.every()`: its rate, its number of seeds,
-        means over seeds, the lowest and highest accuracy, and the difference to LoRA with its paired interval.
-
-    Raises:
-        LabError: when nothing was compared yet, or a comparison was interrupted.
-    """
+    """Read the comparison from MLflow: a DataFrame with one row per technique, in the order of `techniques.every()`."""
     import pandas as pd
 
     found = _finished()
