@@ -4,7 +4,6 @@ import pytest
 
 from labhelpers.core import files, settings
 from labhelpers.core.settings import LabError
-from labhelpers.lesson import session
 
 
 def test_profile_decides_what_pick_returns(monkeypatch):
@@ -39,15 +38,6 @@ def test_folders_follow_their_variables_and_survive_spaces_and_letters(monkeypat
     assert settings.current().workspace == folder
     files.write(folder / "note.md", "grüße\n")
     assert (folder / "note.md").read_bytes() == "grüße\n".encode()
-
-
-def test_start_names_lesson_profile_and_seed(capsys):
-    session.start("day01")
-    printed = capsys.readouterr().out
-    assert "Day 1" in printed and "smoke" in printed and "42" in printed
-    assert settings.current().workspace.is_dir()
-    with pytest.raises(LabError, match="day01"):
-        session.start("day1")
 
 
 def test_headless_is_not_interactive(monkeypatch):
