@@ -115,15 +115,18 @@ def read_text(path: Path) -> str:
 
 
 def decoded(raw: bytes, path: Path) -> str:
-    """Read bytes as UTF-8; the error names the file and how to save it."""
+    """Read bytes as UTF-8; the error names the file, the line and how to save it."""
     try:
-        return raw.decode("utf-8")
+        text, odd = raw.decode("utf-8"), raw.find(b"\0")  # zeros: UTF-16, or what a power cut left
     except UnicodeDecodeError as error:
-        line = raw[: error.start].count(b"\n") + 1
-        raise LabError(
-            f"{path} is not UTF-8 text (line {line}). The file was not touched. Open it in your editor, save it "
-            'with the encoding "UTF-8", and try again.'
-        ) from error
+        odd = error.start
+    if odd < 0:
+        return text
+    line = raw[:odd].count(b"\n") + 1
+    raise LabError(
+        f"{path} is not UTF-8 text (line {line}). The file was not touched. Open it in your editor and save it "
+        'with the encoding "UTF-8"; if it is no text any more, rename it. Then try again.'
+    )
 
 
 def read_yaml(path: Path) -> Any:
