@@ -4,14 +4,13 @@ from .checklists import (
     Attempt,
     attempts,
     checklist,
-    keep_page,
     passed,
     read,
     record_attempt,
     tick,
     tick_all,
-    write_journal,
-)  # fmt: skip
+)
+from .journal import keep_page, write_journal
 
 __all__ = [
     "Attempt", "attempts", "checklist", "keep_page", "passed", "read", "record_attempt", "tick", "tick_all", "write_journal",

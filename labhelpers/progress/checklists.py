@@ -1,22 +1,21 @@
-"""What is done so far: checklists, exercise attempts and the journal, in plain files the learner owns."""
+"""What is done so far: the checklists of the weeks and the exercise attempts, in plain files the learner owns."""
 
 import contextlib
 import difflib
 import html
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
 from datetime import datetime
 from pathlib import Path
 from typing import Any
 
 from ..core import files, settings, timetable
-from ..core.files import change, locked, read_bytes
 from ..core.settings import LabError
 from ..display import page as widget_page
-from . import markdown, week_files
-from .markdown import Document
-from .week_files import edited
+from . import markdown
+
+FILE = re.compile(r"week\d+\.md")  # a week that an older course had
 
 
 @dataclass(frozen=True)
@@ -29,8 +28,11 @@ class Attempt:
     time: str
 
 
-def read() -> dict[str, bool]:
+def read(strict: bool = True) -> dict[str, bool]:
     """Read every checklist; a week without a file counts as untouched, and no file is made.
+
+    Args:
+        strict: False lets a week whose file cannot be read count as untouched too.
 
     Returns:
         Item id → ticked, for all weeks in teaching order. An id that the learner deleted from a file is False; one
@@ -40,8 +42,8 @@ def read() -> dict[str, bool]:
         LabError: when a file cannot be read.
     """
     ticked: dict[str, bool] = {}
-    for week in week_files.weeks():
-        for id, done in {**dict.fromkeys(week_files.items(week), False), **week_files.ticked(week)}.items():
+    for week in weeks():
+        for id, done in {**dict.fromkeys(items(week), False), **boxes(week, strict)}.items():
             ticked[id] = ticked.get(id, False) or done
     return ticked
 
@@ -67,22 +69,17 @@ def tick_all(ids: Sequence[str], done: bool = True) -> None:
         done: False clears the boxes.
 
     Raises:
-        LabError: when one id is unknown or has no box (nothing has changed then), or when a file cannot be written
-            (the message names what was done before).
+        LabError: when one id is unknown, has no box or stands in a file that cannot be read (nothing has changed
+            then), or when a file cannot be written.
     """
-    with locked():
+    with files.locked():
         steps = _steps(list(dict.fromkeys(ids)))
+        for week, own in steps:  # raises now what would fail later, before anything is written
+            _marked(week, begun(week, files.read_text(path(week))), own, done)
         for week, own in steps:
-            _try(week, own, done)
-        saved: list[str] = []
-        for week, own in steps:
-            try:
-                change(week_files.path(week), lambda raw, week=week, own=own: edited(week, raw, own, done))
-            except LabError as error:
-                raise LabError(f"{error} Saved before: {', '.join(saved) or 'nothing'}.") from error
-            saved += own
-        for id in dict.fromkeys(saved):
-            week_files.remember_tick(id, done)
+            rewrite(week, lambda text, week=week, own=own: _marked(week, text, own, done))
+        for id in dict.fromkeys(id for _, own in steps for id in own):
+            files.append(history_path(), {"time": _now(), "id": id, "done": done})
 
 
 def checklist(lesson: str) -> None:
@@ -95,19 +92,17 @@ def checklist(lesson: str) -> None:
         LabError: when there is no such lesson or its file cannot be read or made.
     """
     day = timetable.lesson(lesson)
-    week = next(week for week in timetable.load()["weeks"] if week["id"] == day["week"])
-    with locked():
-        change(week_files.path(week), lambda raw: week_files.started(week, raw).to_bytes())
-    ticked, items = read(), timetable.items(day)
-    for problem in week_files.problems():
-        if problem.path.suffix == ".md":
-            print(problem)
+    with files.locked():
+        rewrite(next(week for week in weeks() if week["id"] == day["week"]), lambda text: text)
+    ticked, entries = read(strict=False), timetable.items(day)
+    for problem in _checklist_problems():
+        print(problem)
     if settings.is_interactive():
-        _show_checkboxes(day, items, ticked)
+        _show_checkboxes(day, entries, ticked)
         return
-    print(f"{timetable.label(day)}: {sum(ticked[item['id']] for item in items)} of {len(items)} done")
-    for item in items:
-        print(f"[{'x' if ticked[item['id']] else ' '}] {item['text']}")
+    print(f"{timetable.label(day)}: {sum(ticked[entry['id']] for entry in entries)} of {len(entries)} done")
+    for entry in entries:
+        print(f"[{'x' if ticked[entry['id']] else ' '}] {entry['text']}")
 
 
 def record_attempt(exercise_id: str, passed: bool, feedback: str) -> None:
@@ -123,10 +118,8 @@ def record_attempt(exercise_id: str, passed: bool, feedback: str) -> None:
     """
     if not isinstance(exercise_id, str) or not exercise_id.strip():
         raise LabError(f"record_attempt() needs the id of an exercise, but exercise_id is {exercise_id!r}.")
-    with locked():
-        files.append(
-            _attempts_path(), asdict(Attempt(exercise_id, bool(passed), str(feedback), week_files.now()))
-        )
+    with files.locked():
+        files.append(_attempts_path(), asdict(Attempt(exercise_id, bool(passed), str(feedback), _now())))
 
 
 def attempts(exercise_id: str | None = None) -> list[Attempt]:
@@ -153,72 +146,155 @@ def passed(exercise_id: str) -> bool:
     return any(attempt.passed is True for attempt in attempts(exercise_id))
 
 
-def write_journal(lesson: str, text: str) -> None:
-    """Add an entry under today's date to progress/journal.md; what is there stays.
-
-    Args:
-        lesson: lesson id, such as "day04".
-        text: Markdown. Nothing (or `...`) writes nothing; the same entry twice on one day is written once.
-
-    Raises:
-        LabError: when there is no such lesson, `text` is not a text, or the file cannot be written.
-    """
-    day = timetable.lesson(lesson)
-    if text is ... or (isinstance(text, str) and not text.strip()):
-        print(
-            "Nothing to write yet. A sentence about what surprised you is a good entry; run the cell again then."
-        )
-        return
-    if not isinstance(text, str):
-        raise LabError(f"write_journal(): `text` is {type(text).__name__}. Give it your entry in quotes.")
-    path = settings.current().progress / "journal.md"
-    heading = f"## {datetime.now():%Y-%m-%d} · {timetable.label(day)}, {day['title']}"
-    entry = f"{heading}\n\n{_whole_characters(text).strip()}"
-    with locked():
-        before = read_bytes(path)
-        change(path, lambda raw: _with_entry(raw or b"", entry))
-        if read_bytes(path) == before:
-            print("This entry is in your journal already.")
-            return
-    print(f"Written to {path.parent.name}/{path.name}.")
+def weeks() -> list[dict[str, Any]]:
+    """List the weeks of the timetable, then those that only the learner's folder knows, after a course update."""
+    known = timetable.load()["weeks"]
+    names = {f"{week['id']}.md" for week in known}
+    folder = settings.current().progress
+    stray = [path for path in folder.glob("week*.md") if FILE.fullmatch(path.name) and path.name not in names]
+    return [*known, *({"id": path.stem, "title": path.stem, "days": []} for path in sorted(stray))]
 
 
-def keep_page(name: str, text: str) -> bool:
-    """Write a page of the learner's own into the progress folder; one that is there already stays as it is.
-
-    Args:
-        name: file name, such as "my_troubleshooting.md".
-        text: Markdown.
-
-    Returns:
-        True when the page is new, False when it was there.
-
-    Raises:
-        LabError: when the file cannot be written.
-    """
-    page = settings.current().progress / name
-    with locked():
-        if page.exists():
-            return False
-        files.write(page, text)
-    return True
+def items(week: dict[str, Any]) -> dict[str, str]:
+    """Map the ids of a week to their texts."""
+    return {entry["id"]: entry["text"] for _, entries in sections(week) for entry in entries}
 
 
-def _with_entry(raw: bytes, entry: str) -> bytes:
-    journal = markdown.decode(raw)
-    plain = journal.text.replace("\r\n", "\n").replace("\r", "\n")
-    if f"{entry}\n\n##" in plain or plain.rstrip().endswith(entry):
-        return raw
-    first = journal if journal.text.strip("\ufeff \r\n") else Document("# Journal\n")
-    return markdown.with_text(first, entry).to_bytes()
+def sections(week: dict[str, Any]) -> list[tuple[str, list[dict[str, str]]]]:
+    """List the headings of a week's checklist with their items."""
+    days = [(timetable.heading(day), timetable.items(day)) for day in week["days"]]
+    return [*days, ("At the end of the week", timetable.end_of_week(week))]
 
 
-def _whole_characters(text: str) -> str:
-    """Join what a broken paste has split into surrogates, which no file can hold."""
-    return text.encode("utf-16", "surrogatepass").decode("utf-16", "replace").replace("\r\n", "\n")
+def path(week: dict[str, Any]) -> Path:
+    """Where the checklist of a week lives."""
+    return settings.current().progress / f"{week['id']}.md"
 
 
-def _show_checkboxes(day: dict[str, Any], items: list[dict[str, str]], ticked: dict[str, bool]) -> None:
+def boxes(week: dict[str, Any], strict: bool = True) -> dict[str, bool]:
+    """List the ids that have a box in a week's file; without a file, or a readable one if not `strict`, none."""
+    try:
+        return markdown.boxes(files.read_text(path(week)))
+    except LabError:
+        if strict:
+            raise
+        return {}
+
+
+def rewrite(week: dict[str, Any], edit: Callable[[str], str]) -> None:
+    """Change the text of a week's file, begun where there is none; hold the lock while you do."""
+    if not path(week).exists():
+        remember_texts(week)
+    files.change(path(week), lambda raw: edit(begun(week, files.decoded(raw or b"", path(week)))).encode())
+
+
+def begun(week: dict[str, Any], text: str) -> str:
+    """Give a blank file the checklist as the course would write it now, with the ticks its items have elsewhere."""
+    if text.strip("\ufeff \r\n"):
+        return text
+    lead = "Tick a box here or in the lesson; keep the id comments. Notes are welcome."
+    parts = [markdown.section(title, entries) for title, entries in sections(week) if entries]
+    text = "\n\n".join([f"# {week['title']}", lead, *parts]) + "\n"
+    ticked = read(strict=False)
+    for id in items(week):
+        text = markdown.with_box(text, id, ticked[id])
+    return text
+
+
+def problems() -> list[str]:
+    """List what cannot be understood in the learner's checklists and logs: file, line, and what to do."""
+    return _checklist_problems() + _found_in([history_path(), _attempts_path()], _damaged)
+
+
+def history_path() -> Path:
+    """The log of ticks, and of the texts that the course wrote into the checklists."""
+    return settings.current().progress / "history.jsonl"
+
+
+def history() -> dict[str, bool]:
+    """Tell for each id whether a lesson or a command last ticked it or cleared it."""
+    rows = files.records(history_path())
+    return {
+        row["id"]: row["done"] is True for row in rows if isinstance(row.get("id"), str) and "done" in row
+    }
+
+
+def remember_texts(week: dict[str, Any]) -> None:
+    """Note the texts that the course writes, so that an update can tell them from the learner's own words."""
+    texts = {**items(week), **{day["id"]: timetable.heading(day) for day in week["days"]}}
+    known = course_texts()
+    if any(text not in known.get(id, ()) for id, text in texts.items()):
+        files.append(history_path(), {"time": _now(), "texts": texts})
+
+
+def course_texts() -> dict[str, list[str]]:
+    """Collect all texts that the course ever gave to an id in this learner's files, oldest first."""
+    found: dict[str, list[str]] = {}
+    for row in files.records(history_path()):
+        texts = row.get("texts")
+        for id, text in texts.items() if isinstance(texts, dict) else ():
+            if isinstance(text, str):
+                found.setdefault(id, []).append(text)
+    return found
+
+
+def _checklist_problems() -> list[str]:
+    return _found_in([path(week) for week in weeks()], lambda path: markdown.problems(files.read_text(path)))
+
+
+def _damaged(log: Path) -> list[tuple[int, str]]:
+    what = "this line is damaged and was passed over. Repair or delete it"
+    return [(line, what) for line in files.damaged(log)]
+
+
+def _found_in(paths: list[Path], search: Callable[[Path], list[tuple[int, str]]]) -> list[str]:
+    found = []
+    for path in paths:
+        try:
+            found += [f"{path}, line {line}: {what}." for line, what in search(path)]
+        except LabError as error:  # it cannot be read at all
+            found.append(str(error))
+    return found
+
+
+def _steps(ids: list[str]) -> list[tuple[dict[str, Any], list[str]]]:
+    """Say which week's file must change for which ids: each file that has the box, else the week of the timetable."""
+    every = weeks()
+    standing = [boxes(week, strict=False) for week in every]
+    texts = [items(week) for week in every]
+    known = dict.fromkeys(id for group in zip(texts, standing, strict=True) for own in group for id in own)
+    if unknown := [id for id in ids if id not in known]:
+        raise LabError("\n".join(_unknown(id, list(known)) for id in unknown))
+    owners: dict[int, list[str]] = {}
+    for id in ids:
+        places = [at for at, own in enumerate(standing) if id in own]
+        for at in places or [next(at for at, own in enumerate(texts) if id in own)]:
+            owners.setdefault(at, []).append(id)
+    return [(every[at], own) for at, own in sorted(owners.items())]
+
+
+def _unknown(id: str, known: list[str]) -> str:
+    close = difflib.get_close_matches(str(id).upper(), known, n=3, cutoff=0.5)
+    hint = f"Did you mean {' or '.join(close)}?" if close else f"Ids look like {' or '.join(known[:2])}."
+    return f"No checklist has an item {id!r}. {hint} Nothing was changed; try again with an id of your checklists."
+
+
+def _marked(week: dict[str, Any], text: str, ids: list[str], done: bool) -> str:
+    """Tick or clear items; one that the learner's file lacks is added, unless its line is there without a box."""
+    for id in ids:
+        if id not in markdown.boxes(text):
+            if line := markdown.line_of(text, id):
+                raise LabError(
+                    f"Line {line} of {path(week)} has the id {id} but no box that can be ticked. "
+                    "Write `- [ ]` at its beginning, then try again."
+                )
+            entry = {"id": id, "text": items(week).get(id, id)}
+            text = markdown.with_text(text, markdown.section("Added since", [entry]))
+        text = markdown.with_box(text, id, done)
+    return text
+
+
+def _show_checkboxes(day: dict[str, Any], entries: list[dict[str, str]], ticked: dict[str, bool]) -> None:
     import ipywidgets
 
     status = ipywidgets.HTML()
@@ -232,15 +308,15 @@ def _show_checkboxes(day: dict[str, Any], items: list[dict[str, str]], ticked: d
         status.value = f'<span role="status">{html.escape(said)}</span>'
 
     rows = []
-    for item in items:
+    for entry in entries:
         box = ipywidgets.Checkbox(
-            value=ticked[item["id"]],
-            description=_with_code(item["text"]),
+            value=ticked[entry["id"]],
+            description=_with_code(entry["text"]),
             description_allow_html=True,
             indent=False,
             layout={"width": "100%"},
         )
-        box.observe(lambda change, id=item["id"]: write(id, change["new"]), "value")
+        box.observe(lambda change, id=entry["id"]: write(id, change["new"]), "value")
         rows.append(box)
     widget_page.show(ipywidgets.VBox([*rows, status]))
 
@@ -251,33 +327,8 @@ def _with_code(text: str) -> str:
     return re.sub(r"\*([^*`]+)\*", r"<em>\1</em>", code)
 
 
-def _steps(ids: list[str]) -> list[tuple[dict[str, Any], list[str]]]:
-    """Say which week's file must change for which ids: each file that has the box, else the week of the timetable."""
-    weeks = week_files.weeks()
-    boxes = [week_files.ticked(week) for week in weeks]
-    texts = [week_files.items(week) for week in weeks]
-    known = dict.fromkeys(id for group in zip(texts, boxes, strict=True) for own in group for id in own)
-    if unknown := [id for id in ids if id not in known]:
-        raise LabError("\n".join(_unknown(id, list(known)) for id in unknown))
-    owners: dict[int, list[str]] = {}
-    for id in ids:
-        places = [at for at, own in enumerate(boxes) if id in own]
-        for at in places or [next(at for at, own in enumerate(texts) if id in own)]:
-            owners.setdefault(at, []).append(id)
-    return [(weeks[at], own) for at, own in sorted(owners.items())]
-
-
-def _try(week: dict[str, Any], ids: list[str], done: bool) -> None:
-    """Raise now what would fail later, before anything is written."""
-    raw = read_bytes(week_files.path(week))
-    if raw and not markdown.decode(raw).is_garbled:
-        edited(week, raw, ids, done)
-
-
-def _unknown(id: str, known: list[str]) -> str:
-    close = difflib.get_close_matches(str(id).upper(), known, n=3, cutoff=0.5)
-    hint = f"Did you mean {' or '.join(close)}?" if close else f"Ids look like {' or '.join(known[:2])}."
-    return f"No checklist has an item {id!r}. {hint} Nothing was changed; try again with an id of your checklists."
+def _now() -> str:
+    return datetime.now().astimezone().isoformat(timespec="seconds")
 
 
 def _attempts_path() -> Path:

@@ -1,34 +1,21 @@
-"""Brings the learner's checklists up to date with the course: items come, change and go; ticks and notes stay."""
+"""Brings the learner's checklists up to date with the course: items come and change; ticks and notes stay."""
 
 import re
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
 from ..core import files, timetable
-from . import checklists, markdown, week_files
-from .markdown import LINE, Document
+from . import checklists, markdown
 
-WITHOUT_ID = re.compile(
-    r"(?:^|(?<=\r))\ufeff?[ \t]*(?:[-*+]|\d+[.)])[ \t]+\[[ \t]*(?P<tick>[xX]?)[ \t]*\][ \t]*(?P<text>[^\r\n]*?)[ \t]*(?=[\r\n]|\Z)",
-    re.MULTILINE,
-)
-HEADING = re.compile(r"(?:^|(?<=\r))#{1,6}[ \t]", re.MULTILINE)
+END_OF_NOTES = re.compile(r"^(?:[ \t]*\r?$|#)", re.MULTILINE)
 SIGNS = {"added": "+", "reworded": "~", "id restored": "~", "yours": "=", "gone": "-"}
 
 
 @dataclass(frozen=True)
 class Change:
-    """What the update did to one line, or why it left it.
-
-    Attributes:
-        kind: "added", "reworded", "id restored" (the line had lost its comment), "yours" (you reworded it: it stays)
-            or "gone" (the course dropped it: it stays).
-        path: the checklist.
-        id: of the item, or of the day whose heading changed.
-        text: as the course has it now; of a line that is gone, as it stands in the file.
-    """
+    """What the update did to one line ("added", "reworded", "id restored") or why it left it ("yours", "gone")."""
 
     kind: str
     path: Path
@@ -40,27 +27,15 @@ class Change:
 
 
 def sync() -> list[Change]:
-    """Bring every checklist that exists up to date; run it after the course was updated.
-
-    Returns:
-        What changed, and which lines of yours differ from the course; empty when all agrees.
-
-    Raises:
-        LabError: when a file cannot be read or written.
-    """
+    """Bring every checklist that exists up to date, and say what changed or differs; empty when all agrees."""
     changes: list[Change] = []
     with files.locked():
-        # Everywhere first: a line that lost its id may stand in the file of another week. A ticked one goes first.
-        for step in (partial(_identified, ticked=True), partial(_identified, ticked=False), _updated):
-            for week in week_files.weeks():
-                path = week_files.path(week)
-                if files.read_bytes(path):
-                    own: list[Change] = []
-                    files.change(path, lambda raw, step=step, week=week, own=own: step(week, raw, own))
-                    changes += own
-        for week in week_files.weeks():
-            if week_files.path(week).exists():
-                week_files.remember_texts(week)
+        for week in checklists.weeks():
+            if checklists.path(week).exists():
+                own: list[Change] = []
+                checklists.rewrite(week, lambda text, week=week, own=own: _updated(week, text, own))
+                checklists.remember_texts(week)
+                changes += own
     return changes
 
 
@@ -70,127 +45,87 @@ def forgotten() -> list[str]:
     Either you cleared them by hand, or an editor saved an old copy of the file over the tick.
     """
     now = checklists.read()
-    return [id for id, done in week_files.history().items() if done and not now.get(id, False)]
+    return [id for id, done in checklists.history().items() if done and not now.get(id, False)]
 
 
-def _identified(week: dict[str, Any], raw: bytes | None, changes: list[Change], ticked: bool) -> bytes:
-    """Put the id comment back behind lines of ours that lost it; `changes` is filled anew, as this may run again."""
-    changes.clear()
-    document = week_files.started(week, raw)
-    if markdown.CONFLICT.search(document.text):  # first the learner decides which side is right
-        return document.to_bytes()
-    standing = {id for other in week_files.weeks() if other != week for id in week_files.ticked(other)}
-    for id, texts in _all_texts().items():
-        if id in standing or markdown.line_of(document.text, id) is not None:
-            continue
-        wanted = {_plain(markdown.written(document, text)) for text in texts}
-        lines = [match for match in WITHOUT_ID.finditer(document.text) if bool(match["tick"]) == ticked]
-        match = next((match for match in lines if _plain(match["text"]) in wanted), None)
-        if match:
-            changes.append(Change("id restored", week_files.path(week), id, _plain(match["text"])))
-            document = _spliced(document, match.end("text"), match.end("text"), f" <!-- id: {id} -->")
-    return document.to_bytes()
-
-
-def _updated(week: dict[str, Any], raw: bytes | None, changes: list[Change]) -> bytes:
+def _updated(week: dict[str, Any], text: str, changes: list[Change]) -> str:
     """Apply the timetable to one file; `changes` is filled anew, as this may run again."""
     changes.clear()
-    document = week_files.started(week, raw)
-    if markdown.CONFLICT.search(document.text):
-        return document.to_bytes()
-    path, texts, known = week_files.path(week), week_files.items(week), week_files.course_texts()
+    if markdown.CONFLICT.search(text):  # first the learner decides which side is right
+        return text
 
     def note(kind: str, id: str, text: str) -> None:
-        changes.append(Change(kind, path, id, text))
+        changes.append(Change(kind, checklists.path(week), id, text))
 
-    document = _reworded(document, texts, known, note)
-    document = _headings(document, week, known, note)
-    elsewhere = {id for other in week_files.weeks() if other != week for id in week_files.ticked(other)}
-    for id, text in texts.items():
-        if id not in elsewhere and markdown.line_of(document.text, id) is None:
-            document = _inserted(document, week, id)
-            note("added", id, text)
-    everywhere = {id for other in timetable.load()["weeks"] for id in week_files.items(other)}
-    for match in LINE.finditer(document.text):
-        if match["id"] in known and match["id"] not in everywhere:
-            note("gone", match["id"], _plain(match["text"]))
-    return document.to_bytes()
-
-
-def _all_texts() -> dict[str, set[str]]:
-    """All texts that the course gives or ever gave to each item."""
-    found = {id: set(texts) for id, texts in week_files.course_texts().items()}
-    for week in timetable.load()["weeks"]:
-        for id, text in week_files.items(week).items():
-            found.setdefault(id, set()).add(text)
-    return found
+    wanted, known = checklists.items(week), checklists.course_texts()
+    text = _with_headings(_reworded(text, wanted, known, note), week, known, note)
+    elsewhere = {id for other in checklists.weeks() if other != week for id in checklists.boxes(other)}
+    for id, wording in wanted.items():
+        if id not in elsewhere and markdown.line_of(text, id) is None:
+            restored = _identified(text, id, {wording, *known.get(id, ())})
+            note("id restored" if restored else "added", id, wording)
+            text = restored or _inserted(text, week, id)
+    in_course = {id for other in timetable.load()["weeks"] for id in checklists.items(other)}
+    for match in markdown.LINE.finditer(text):
+        if match["id"] in known and match["id"] not in in_course:
+            note("gone", match["id"], match["text"].strip())
+    return text
 
 
-def _reworded(document: Document, texts: dict[str, str], known: dict[str, list[str]], note: Any) -> Document:
+def _reworded(text: str, wanted: dict[str, str], known: dict[str, list[str]], note: Callable) -> str:
     """Give the lines that are still as the course wrote them its new words; a learner's own words stay."""
-    for match in reversed(list(LINE.finditer(document.text))):
+    for match in reversed(list(markdown.LINE.finditer(text))):
         id, old = match["id"], _plain(match["text"])
-        new = markdown.written(document, _plain(texts.get(id, "")))
+        new = _plain(wanted.get(id, ""))
         if not new or old == new:
             continue
-        if old in {_plain(markdown.written(document, text)) for text in known.get(id, ())}:
-            document = _spliced(document, match.start("text"), match.end("text"), f" {new} ")
-            note("reworded", id, texts[id])
-        else:
-            note("yours", id, texts[id])
-    return document
+        is_ours = old in map(_plain, known.get(id, ()))
+        note("reworded" if is_ours else "yours", id, new)
+        if is_ours:
+            text = f"{text[: match.start('text')]} {new} {text[match.end('text') :]}"
+    return text
 
 
-def _headings(document: Document, week: dict[str, Any], known: dict[str, list[str]], note: Any) -> Document:
+def _with_headings(text: str, week: dict[str, Any], known: dict[str, list[str]], note: Callable) -> str:
     for day in week["days"]:
         new = timetable.heading(day)
         for old in set(known.get(day["id"], ())) - {new}:
-            pattern = rf"(?:^|(?<=\r))## {re.escape(markdown.written(document, old))}(?=[ \t]*(?:[\r\n]|\Z))"
-            if match := re.search(pattern, document.text, re.MULTILINE):
-                document = _spliced(
-                    document, match.start(), match.end(), markdown.written(document, f"## {new}")
-                )
+            pattern = re.compile(rf"^## {re.escape(old)}(?=[ \t]*\r?$)", re.MULTILINE)
+            if match := pattern.search(text):
+                text = f"{text[: match.start()]}## {new}{text[match.end() :]}"
                 note("reworded", day["id"], new)
-    return document
+    return text
 
 
-def _inserted(document: Document, week: dict[str, Any], id: str) -> Document:
-    """Add an item before the next one of its section, or after the one before it and the notes there, or at the end."""
-    day = next((day for day in week["days"] if id in _ids(timetable.items(day))), None)
-    entries = timetable.items(day) if day else week["checkpoints"]
-    ids = _ids(entries)
-    line = markdown.section("", [entries[ids.index(id)]])[-1]
-    line = markdown.written(document, line) + document.newline
-    starts = {match["id"]: match.start() for match in reversed(list(LINE.finditer(document.text)))}
-    for later in ids[ids.index(id) + 1 :]:
-        # Nothing goes before a byte-order mark.
-        if later in starts and not document.text.startswith("\ufeff", starts[later]):
-            return _spliced(document, starts[later], starts[later], line)
-    for earlier in reversed(ids[: ids.index(id)]):
-        if earlier in starts:
-            return _after(document, starts[earlier], line)
-    title = timetable.heading(day) if day else "At the end of the week"
-    return markdown.with_text(document, "\n".join(markdown.section(title, [entries[ids.index(id)]])).strip())
+def _identified(text: str, id: str, wordings: Collection[str]) -> str | None:
+    """Put the id back behind a line of ours that lost its comment, a ticked one first."""
+    ours = {_plain(wording) for wording in wordings}
+    lost = [match for match in markdown.LINE.finditer(text) if not match["id"] and _plain(match["text"]) in ours]
+    if not lost:
+        return None
+    match = max(lost, key=markdown.is_ticked)
+    end = match.start("text") + len(match["text"].rstrip())
+    return f"{text[:end]} {markdown.comment(id)}{text[end:]}"
 
 
-def _after(document: Document, start: int, line: str) -> Document:
-    """Put a line behind an item and whatever the learner wrote under it, up to a blank line, heading or next item."""
-    lines = list(re.finditer(r"[^\r\n]*(?:\r\n|\n|\r|\Z)", document.text[start:]))
-    end = start + lines[0].end()
-    for match in lines[1:]:
-        if not match[0].strip() or HEADING.match(match[0]) or LINE.match(match[0]):
-            break
-        end = start + match.end()
-    glue = "" if document.text[:end].endswith(("\n", "\r")) else document.newline
-    return _spliced(document, end, end, glue + line)
-
-
-def _spliced(document: Document, start: int, end: int, text: str) -> Document:
-    return markdown.replace(document, text=document.text[:start] + text + document.text[end:])
-
-
-def _ids(entries: list[dict[str, str]]) -> list[str]:
-    return [entry["id"] for entry in entries]
+def _inserted(text: str, week: dict[str, Any], id: str) -> str:
+    """Add an item before the next one of its section, or after the one before it and its notes, or at the end."""
+    title, entries = next(
+        section for section in checklists.sections(week) if id in [entry["id"] for entry in section[1]]
+    )
+    ids = [entry["id"] for entry in entries]
+    at = ids.index(id)
+    line = markdown.line(entries[at]) + markdown.newline(text)
+    starts = {match["id"]: match for match in reversed(list(markdown.LINE.finditer(text)))}
+    if later := next((starts[other] for other in ids[at + 1 :] if other in starts), None):
+        place = later.start() + text.startswith("\ufeff", later.start())  # nothing goes before that mark
+        return text[:place] + line + text[place:]
+    if earlier := next((starts[other] for other in reversed(ids[:at]) if other in starts), None):
+        end = END_OF_NOTES.search(text, earlier.end())
+        place = end.start() if end else len(text)
+        glue = "" if text[:place].endswith("\n") else markdown.newline(text)
+        return text[:place] + glue + line + text[place:]
+    return markdown.with_text(text, markdown.section(title, [entries[at]]))
 
 
 def _plain(text: str) -> str:

@@ -69,10 +69,10 @@ def test_checklist_makes_the_week_and_prints_the_day(capsys):
     assert "- [ ] I can explain it <!-- id: WC-1a -->" in lines
 
 
-def test_only_the_weeks_and_their_history_and_no_lock_stand_in_the_folder():
+def test_only_the_weeks_and_their_history_are_seen_in_the_folder():
     progress.tick("D06-T1")
     progress.tick("WC-1a")
-    names = sorted(path.name for path in settings.current().progress.iterdir())
+    names = sorted(path.name for path in settings.current().progress.glob("[!.]*"))
     assert names == ["history.jsonl", "week1.md", "week2.md"]
 
 
@@ -84,7 +84,7 @@ def test_ticking_can_be_undone():
 
 
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "cp1252"])
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig"])
 def test_hand_edited_files_keep_every_other_byte(folder, newline, encoding):
     text = (HAND_EDITED + " café").replace("\n", newline)
     (folder / "week1.md").write_bytes(text.encode(encoding))
@@ -96,20 +96,29 @@ def test_hand_edited_files_keep_every_other_byte(folder, newline, encoding):
     assert (folder / "week1.md").read_bytes() == expected
 
 
-def test_a_file_in_utf16_big_endian_is_read(folder):
-    raw = b"\xfe\xff" + HAND_EDITED.encode("utf-16-be")
+@pytest.mark.parametrize(
+    ("raw", "line"),
+    [
+        (HAND_EDITED.encode("utf-16"), 1),
+        (HAND_EDITED.encode("utf-16-le"), 1),
+        (b"- [ ] Run it <!-- id: D01-T1 -->\n\xff caf\xe9\n", 2),
+        (b"\x89PNG\r\n\x1a\n\0\0", 1),
+        (b"# Week\n" + bytes(100), 2),
+    ],
+    ids=["UTF-16", "UTF-16 without a mark", "an old encoding", "a picture", "zeros after a power cut"],
+)
+def test_a_file_that_is_not_utf8_is_named_and_left_alone_and_other_ticks_go_on(folder, capsys, raw, line):
     (folder / "week1.md").write_bytes(raw)
-    progress.tick("D01-T2", done=False)
-    assert (folder / "week1.md").read_bytes() == b"\xfe\xff" + HAND_EDITED.replace("[X]", "[ ]").encode(
-        "utf-16-be"
-    )
-
-
-def test_bytes_that_are_no_text_survive(folder):
-    raw = b"- [ ] Run it <!-- id: D01-T1 -->\n\xff\xfe\x00\x80 broken\r\n"
-    (folder / "week1.md").write_bytes(raw)
-    progress.tick("D01-T1")
-    assert (folder / "week1.md").read_bytes() == raw.replace(b"[ ]", b"[x]")
+    for attempt in (lambda: progress.tick("D01-T1"), lambda: progress.checklist("day01"), progress.read):
+        with pytest.raises(LabError, match=rf"week1\.md is not UTF-8 text \(line {line}\).*UTF-8"):
+            attempt()
+    progress.tick("D06-T1")
+    progress.checklist("day06")
+    assert "week1.md is not UTF-8" in capsys.readouterr().out
+    assert progress.read(strict=False)["D06-T1"] and (folder / "week1.md").read_bytes() == raw
+    with pytest.raises(LabError, match=r"week1\.md"):
+        progress.tick_all(["D06-T1", "D02-T1"], done=False)
+    assert progress.read(strict=False)["D06-T1"], "all of them, or none"
 
 
 def test_a_line_without_a_box_is_explained_and_left_alone(folder):
@@ -208,6 +217,7 @@ def test_a_click_on_a_box_changes_the_file(monkeypatch):
     progress.tick("D01-T2")
     progress.checklist("day01")
     first, second, _, status = shown[0].children
+    assert second.description == "Read <code>it</code>", "code in an item is shown as code"
     assert (first.value, second.value) == (False, True)
     first.value = True
     assert progress.read()["D01-T1"] and "week1.md" in status.value
@@ -215,5 +225,22 @@ def test_a_click_on_a_box_changes_the_file(monkeypatch):
     assert not progress.read()["D01-T2"]
 
 
-def test_code_in_an_item_is_shown_as_code_and_markup_as_text():
-    assert progress._with_code("Run `lab <x>` & rest") == "Run <code>lab &lt;x&gt;</code> &amp; rest"
+def test_a_journal_that_is_not_utf8_is_named_and_left_alone(folder):
+    raw = "mine é".encode("cp1252")
+    (folder / "journal.md").write_bytes(raw)
+    with pytest.raises(LabError, match=r"journal\.md is not UTF-8"):
+        progress.write_journal("day01", "A surprise.")
+    assert (folder / "journal.md").read_bytes() == raw
+
+
+def test_a_half_character_in_the_journal_entry_costs_no_word(folder):
+    progress.write_journal("day01", "split \ud83d\ude00 alone \ud83d end")
+    text = (folder / "journal.md").read_text(encoding="utf-8")
+    assert "split \U0001f600 alone" in text and " end" in text
+
+
+def test_a_page_is_written_once_and_never_over(folder):
+    assert progress.keep_page("my_page.md", "# Mine é\n")
+    (folder / "my_page.md").write_text("changed by hand")
+    assert not progress.keep_page("my_page.md", "# Mine é\n")
+    assert (folder / "my_page.md").read_text() == "changed by hand"

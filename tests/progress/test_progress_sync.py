@@ -1,17 +1,14 @@
 """The course moves on, the learner moves house: ticks and notes come along."""
 
 import json
-import os
 import zipfile
 
 import pytest
 
 from labhelpers import progress
-from labhelpers.core import progress_folder, settings, timetable
+from labhelpers.core import settings, timetable
 from labhelpers.core.settings import LabError
-from labhelpers.progress import archive as progress_archive
-from labhelpers.progress import markdown, week_files
-from labhelpers.progress import sync as progress_sync
+from labhelpers.progress import archive, checklists, sync
 
 
 @pytest.fixture(autouse=True)
@@ -56,7 +53,7 @@ def test_an_update_changes_the_courses_words_and_keeps_the_learners(course, week
         {"id": "A1", "text": "Do it better"}, {"id": "A9", "text": "A new one"}, {"id": "A2", "text": "Other words"},
         {"id": "A4", "text": "Last"},
     ]  # fmt: skip
-    said = {(change.kind, change.id) for change in progress_sync.sync()}
+    said = {(change.kind, change.id) for change in sync.sync()}
     assert said == {
         ("reworded", "A1"), ("reworded", "day01"), ("yours", "A2"), ("added", "A9"), ("added", "A4"), ("gone", "A3"),
     }  # fmt: skip
@@ -67,10 +64,10 @@ def test_an_update_changes_the_courses_words_and_keeps_the_learners(course, week
         "  a note",
         "- [ ] A new one <!-- id: A9 -->",
         "- [ ] My words <!-- id: A2 -->",
-        "- [ ] Last <!-- id: A4 -->",
         "- [ ] Do A3 <!-- id: A3 -->",
+        "- [ ] Last <!-- id: A4 -->",
     ]
-    assert not [change for change in progress_sync.sync() if change.kind not in ("gone", "yours")]
+    assert not [change for change in sync.sync() if change.kind not in ("gone", "yours")]
 
 
 def test_a_new_day_gets_its_heading_and_an_item_that_moved_keeps_its_tick(course, week1):
@@ -81,7 +78,7 @@ def test_a_new_day_gets_its_heading_and_an_item_that_moved_keeps_its_tick(course
     first, sixth = timetable.load()["weeks"][0]["days"][0], timetable.load()["weeks"][1]["days"][0]
     progress.tick("C1")
     sixth["checklist"].append(first["checklist"].pop(0))
-    progress_sync.sync()
+    sync.sync()
     assert "## Day 3 · Third" in lines_of(week1)
     assert progress.read()["A1"]
     assert "A1" not in (settings.current().progress / "week2.md").read_text()
@@ -95,20 +92,12 @@ def test_a_week_begun_after_an_item_moved_into_it_shows_its_tick(course, week1):
     assert "- [x] Do A1 <!-- id: A1 -->" in lines_of(week1.with_name("week2.md"))
 
 
-def test_a_line_without_its_id_gets_it_back_in_whichever_file(week1):
-    progress.tick("C1")
-    week2 = week1.with_name("week2.md")
-    week2.write_text(week2.read_text() + "- [x] Do A2\n")
-    week1.write_text(week1.read_text().replace("- [ ] Do A2 <!-- id: A2 -->\n", ""))
-    assert [change.kind for change in progress_sync.sync()] == ["id restored"]
-    assert progress.read()["A2"]
-
-
-def test_of_two_lines_without_an_id_the_ticked_one_gets_it(week1):
+def test_of_two_lines_that_lost_their_id_the_ticked_one_gets_it_back(week1):
     text = week1.read_text().replace("- [ ] Do A2 <!-- id: A2 -->\n", "- [ ] Do A2\n")
-    week1.write_text(text + "\n- [x] Do A2\n")
-    progress_sync.sync()
+    week1.write_text(text + "\n- [x] Do A2  \n")
+    assert [change.kind for change in sync.sync()] == ["id restored"]
     assert progress.read()["A2"] and "- [ ] Do A2" in lines_of(week1)
+    assert "- [x] Do A2 <!-- id: A2 -->  " in lines_of(week1)
 
 
 def test_a_merge_conflict_counts_every_tick_and_waits_for_the_learner(course, week1, capsys):
@@ -122,100 +111,23 @@ def test_a_merge_conflict_counts_every_tick_and_waits_for_the_learner(course, we
     assert progress.read()["A2"], "whichever side comes first"
     course[0]["checklist"].insert(0, {"id": "A0", "text": "New"})
     before = week1.read_bytes()
-    assert progress_sync.sync() == [] and week1.read_bytes() == before
+    assert sync.sync() == [] and week1.read_bytes() == before
     progress.tick("A3")
     at = lines_of(week1).index("<<<<<<< HEAD") + 1
-    assert f"{week1}, line {at}: two versions met here" in "\n".join(map(str, week_files.problems()))
+    assert f"{week1}, line {at}: two versions met here" in "\n".join(map(str, checklists.problems()))
     progress.checklist("day01")
     assert f"line {at}: two versions" in capsys.readouterr().out
     progress.tick("A2", done=False)
     assert not progress.read()["A2"]
 
 
-def test_binary_garbage_is_kept_beside_and_the_ticks_come_back(week1, capsys):
-    garbage = b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR"
-    week1.write_bytes(garbage)
-    assert progress.read()["A1"]
-    assert "line 2: this is not text" in str(week_files.problems()[0])
-    progress.tick("B1")
-    assert (week1.parent / "week1.kept-1.md").read_bytes() == garbage
-    assert "kept as week1.kept-1.md" in capsys.readouterr().out
-    assert progress.read()["A1"] and progress.read()["B1"] and not progress.read()["A2"]
-    assert "week1.kept-1.md" in week1.read_text()
-
-
-def test_a_file_saved_as_utf16_without_a_mark_or_cut_in_half_is_read(week1):
-    text = week1.read_text(encoding="utf-8")
-    for raw in (text.encode("utf-16-le"), text.encode("utf-16-be"), text.encode("utf-16")[:-1]):
-        week1.write_bytes(raw)
-        progress.tick("A2")
-        assert progress.read()["A1"] and progress.read()["A2"]
-        assert len(week1.read_bytes()) == len(raw)
-        progress.tick("A2", done=False)
-        assert week1.read_bytes() == raw
-
-
-def test_half_a_character_in_utf16_hides_nothing(week1):
-    text = week1.read_text(encoding="utf-8") + "cut \ud83d here\n"
-    week1.write_bytes(text.encode("utf-16", "surrogatepass"))
-    assert progress.read()["A1"]
-    progress.tick("A2")
-    assert week1.read_bytes() == text.replace("[ ] Do A2", "[x] Do A2").encode("utf-16", "surrogatepass")
-
-
-def test_a_log_saved_as_utf16_is_read_and_goes_on_in_utf16(week1):
-    progress.record_attempt("day01/x", passed=False, feedback="é")
-    log = week1.parent / "exercises.jsonl"
-    log.write_bytes(log.read_text(encoding="utf-8").encode("utf-16"))
-    progress.record_attempt("day01/x", passed=True, feedback="")
-    assert [attempt.passed for attempt in progress.attempts("day01/x")] == [False, True]
-    assert log.read_bytes().decode("utf-16").count("\n") == 2
-
-
-def test_a_file_that_an_editor_has_emptied_to_fill_it_is_waited_for(week1):
-    import threading
-
-    full = week1.read_bytes() + b"my note\n"
-    week1.write_bytes(b"")
-    saving = threading.Timer(0.1, lambda: week1.write_bytes(full))
-    saving.start()
-    progress.tick("A2")
-    saving.join()
-    assert b"my note" in week1.read_bytes() and progress.read()["A1"] and progress.read()["A2"]
-
-
-def test_what_a_killed_process_left_is_kept_if_it_says_something_new(week1):
-    journal, text = week1.parent / "journal.md", week1.read_text()
-    journal.write_text("# Journal\n")
-    left = {
-        ".journal.md.abc.whole": "# Journal\n\nunseen\n",
-        ".journal.md.def.part": "# Jour",
-        ".week1.md.abc.whole": text.replace("[x]", "[ ]"),
-        ".week1.md.new.part": "somebody is writing",
-    }
-    for name, content in left.items():
-        (week1.parent / name).write_text(content)
-        if "new" not in name:
-            os.utime(week1.parent / name, (0, 0))
-    progress.tick("A2")
-    assert (week1.parent / "journal.recovered-1.md").read_text().endswith("unseen\n")
-    names = {path.name for path in week1.parent.iterdir()}
-    assert names == {
-        "history.jsonl",
-        "journal.md",
-        "journal.recovered-1.md",
-        "week1.md",
-        ".week1.md.new.part",
-    }
-
-
 def test_a_box_saved_over_is_remembered_and_can_be_restored(week1):
     old = week1.read_bytes()
     progress.tick_all(["A2", "A3"])
     week1.write_bytes(old)
-    assert progress_sync.forgotten() == ["A2", "A3"]
+    assert sync.forgotten() == ["A2", "A3"]
     progress.tick("A3", done=False)
-    assert progress_sync.forgotten() == ["A2"]
+    assert sync.forgotten() == ["A2"]
 
 
 def test_several_ids_are_ticked_together_or_not_at_all(week1):
@@ -252,26 +164,26 @@ def test_everything_travels_to_a_new_machine(week1, tmp_path, monkeypatch):
     (week1.parent / "sub" / "own.bin").write_bytes(b"\0\1")
     (week1.parent / "README.md").write_text("the course's")
     (week1.parent / ".week1.md.abc.part").write_text("half")
-    names = progress_archive.pack(tmp_path / "pack.zip")
+    names = archive.pack(tmp_path / "pack.zip")
     assert names == ["exercises.jsonl", "history.jsonl", "journal.md", "week1.md", "sub/own.bin"]
     old = {name: (week1.parent / name).read_bytes() for name in names}
     new = move_house(monkeypatch, tmp_path)
-    assert {outcome.what for outcome in progress_archive.unpack(tmp_path / "pack.zip")} == {"new"}
+    assert {outcome.what for outcome in archive.unpack(tmp_path / "pack.zip")} == {"new"}
     assert {name: (new / name).read_bytes() for name in names} == old
-    assert {outcome.what for outcome in progress_archive.unpack(tmp_path / "pack.zip")} == {"same"}
+    assert {outcome.what for outcome in archive.unpack(tmp_path / "pack.zip")} == {"same"}
 
 
 def test_what_is_newer_here_stays_and_ticks_are_united(week1, tmp_path, monkeypatch):
     progress.write_journal("day01", "There.")
     (week1.parent / "plan.yaml").write_text("path: there\n")
     progress.record_attempt("day01/x", passed=False, feedback="there")
-    progress_archive.pack(tmp_path / "pack.zip")
+    archive.pack(tmp_path / "pack.zip")
     new = move_house(monkeypatch, tmp_path)
     progress.tick("A2")
     progress.write_journal("day02", "Here.")
     (new / "plan.yaml").write_text("path: here\n")
     progress.record_attempt("day01/x", passed=True, feedback="here")
-    outcomes = {outcome.name: outcome for outcome in progress_archive.unpack(tmp_path / "pack.zip")}
+    outcomes = {outcome.name: outcome for outcome in archive.unpack(tmp_path / "pack.zip")}
     assert progress.read()["A1"] and progress.read()["A2"]
     assert outcomes["week1.md"].what == "merged"
     assert {attempt.feedback for attempt in progress.attempts("day01/x")} == {"here", "there"}
@@ -280,7 +192,7 @@ def test_what_is_newer_here_stays_and_ticks_are_united(week1, tmp_path, monkeypa
     assert "from-pack" in beside.name and beside.read_text() == "path: there\n"
     assert "Here." in (new / "journal.md").read_text() and "There." in outcomes["journal.md"].path.read_text()
     count = len(list(new.iterdir()))
-    progress_archive.unpack(tmp_path / "pack.zip")
+    archive.unpack(tmp_path / "pack.zip")
     assert len(list(new.iterdir())) == count, "unpacking twice makes no second copy"
 
 
@@ -292,120 +204,75 @@ def test_a_longer_journal_takes_the_place_of_its_beginning(week1, tmp_path, monk
     (new / "journal.md").write_bytes(journal.read_bytes())
     monkeypatch.setenv("LAB_PROGRESS", str(week1.parent))
     journal.write_text("# Journal\n\nfirst\n\nsecond\n")
-    progress_archive.pack(tmp_path / "pack.zip")
+    archive.pack(tmp_path / "pack.zip")
     move_house(monkeypatch, tmp_path)
-    outcomes = {outcome.name: outcome.what for outcome in progress_archive.unpack(tmp_path / "pack.zip")}
+    outcomes = {outcome.name: outcome.what for outcome in archive.unpack(tmp_path / "pack.zip")}
     assert outcomes["journal.md"] == "merged" and "second" in (new / "journal.md").read_text()
+
+
+def zipped(path, **contents):
+    """A pack with contents of our choice."""
+    with zipfile.ZipFile(path, "w") as pack:
+        pack.writestr("pack.json", json.dumps({"format": archive.FORMAT, "made": "2026-11-21T10:00:00+00:00"}))
+        for name, content in contents.items():
+            pack.writestr(name, content)
 
 
 @pytest.mark.parametrize(
     "name",
-    [
-        "../evil.md",
-        "/etc/evil",
-        "a/../../evil",
-        "C:/evil",
-        "..\\evil",
-        ".hidden",
-        "README.md",
-        "a//b",
-        "nul\tname",
-    ],
+    ["../evil.md", "/etc/evil", "a/../../evil", "C:/evil", "..\\evil", ".hidden", "README.md", "a//b", "nul\tname"],
 )
 def test_a_pack_that_leads_out_of_the_folder_is_refused_whole(week1, tmp_path, name):
-    import hashlib
-
-    rows = {name: hashlib.sha256(b"evil").hexdigest(), "fine.md": hashlib.sha256(b"fine").hexdigest()}
-    manifest = {"format": progress_archive.FORMAT, "made": "2026-11-21T10:00:00+00:00", "files": rows}
-    with zipfile.ZipFile(tmp_path / "evil.zip", "w") as archive:
-        archive.writestr("pack.json", json.dumps(manifest))
-        archive.writestr(name, b"evil")
-        archive.writestr("fine.md", b"fine")
+    zipped(tmp_path / "evil.zip", **{"fine.md": "fine", name: "evil"})
     before = sorted(tmp_path.rglob("*"))
     with pytest.raises(LabError, match="Nothing was changed"):
-        progress_archive.unpack(tmp_path / "evil.zip")
+        archive.unpack(tmp_path / "evil.zip")
     assert sorted(tmp_path.rglob("*")) == before
 
 
-def test_a_pack_whose_contents_were_exchanged_is_refused(week1, tmp_path):
-    manifest = {"format": progress_archive.FORMAT, "made": "2026-11-21", "files": {"journal.md": "0" * 64}}
-    with zipfile.ZipFile(tmp_path / "odd.zip", "w") as archive:
-        archive.writestr("pack.json", json.dumps(manifest))
-        archive.writestr("journal.md", b"mine?")
-    with pytest.raises(LabError, match=r"journal\.md in it is damaged"):
-        progress_archive.unpack(tmp_path / "odd.zip")
+def test_a_checklist_with_other_words_gives_its_ticks_and_lies_beside(week1, tmp_path):
+    mine = week1.read_text().replace("Do A3", "My own A3") + "my note\n"
+    week1.write_text(mine)
+    theirs = week1.read_text().replace("my note", "their note").replace("- [ ] Do A2", "- [x] Do A2")
+    zipped(tmp_path / "pack.zip", **{"week1.md": theirs})
+    (outcome,) = archive.unpack(tmp_path / "pack.zip")
+    assert "yours stays" in str(outcome) and outcome.path.read_text() == theirs
+    assert week1.read_text() == mine.replace("- [ ] Do A2", "- [x] Do A2")
+
+
+def test_a_checklist_that_is_not_utf8_stays_and_the_other_lies_beside(week1, tmp_path):
+    theirs = week1.read_text()
+    week1.write_bytes(b"caf\xe9\n")
+    zipped(tmp_path / "pack.zip", **{"week1.md": theirs})
+    (outcome,) = archive.unpack(tmp_path / "pack.zip")
+    assert outcome.path.read_text() == theirs and week1.read_bytes() == b"caf\xe9\n"
 
 
 def test_a_link_out_of_the_folder_is_not_followed(week1, tmp_path):
     (week1.parent / "sub").mkdir()
     (week1.parent / "sub" / "a.md").write_text("mine")
-    progress_archive.pack(tmp_path / "pack.zip")
+    archive.pack(tmp_path / "pack.zip")
     (week1.parent / "sub" / "a.md").unlink()
     (week1.parent / "sub").rmdir()
     (tmp_path / "outside").mkdir()
     (week1.parent / "sub").symlink_to(tmp_path / "outside")
     with pytest.raises(LabError, match="leads out"):
-        progress_archive.unpack(tmp_path / "pack.zip")
+        archive.unpack(tmp_path / "pack.zip")
     assert list((tmp_path / "outside").iterdir()) == []
 
 
 def test_packing_overwrites_nothing_and_wants_something_to_pack(week1, tmp_path, monkeypatch):
     (tmp_path / "mine.zip").write_text("mine")
     with pytest.raises(LabError, match="exists already"):
-        progress_archive.pack(tmp_path / "mine.zip")
+        archive.pack(tmp_path / "mine.zip")
     (week1.parent / "a:b.md").write_text("x")
     with pytest.raises(LabError, match=r"a:b\.md"):
-        progress_archive.pack(tmp_path / "pack.zip")
+        archive.pack(tmp_path / "pack.zip")
     move_house(monkeypatch, tmp_path)
     with pytest.raises(LabError, match="nothing to pack"):
-        progress_archive.pack(tmp_path / "pack.zip")
+        archive.pack(tmp_path / "pack.zip")
     with pytest.raises(LabError, match="lab progress pack"):
-        progress_archive.unpack(tmp_path / "mine.zip")
-
-
-# ---- where it lives
-
-
-def test_in_colab_progress_goes_to_drive_and_takes_along_what_came_before(monkeypatch, tmp_path):
-    root, drive = tmp_path / "course", tmp_path / "drive" / "MyDrive"
-    old, new = root / "progress", drive / "fine-tuning-course" / "progress"
-    monkeypatch.setattr(settings, "__file__", str(root / "labhelpers" / "settings.py"))
-    monkeypatch.delenv("LAB_PROGRESS")
-    assert settings.current().progress == old and progress_folder.settle() is None
-    monkeypatch.setenv("COLAB_RELEASE_TAG", "release")
-    progress.tick("A1")
-    assert "drive.mount" in progress_folder.settle() and (old / "week1.md").exists()
-    drive.mkdir(parents=True)
-    assert settings.current().progress == new and not progress.read()["A1"]
-    assert "week1.md" in progress_folder.settle()
-    assert progress.read()["A1"] and not (old / "week1.md").exists()
-    progress.tick("A1", done=False)
-    assert str(new) in progress_folder.settle() and not progress.read()["A1"], "brought along once"
-    monkeypatch.setenv("LAB_PROGRESS", str(tmp_path / "mine"))
-    assert settings.current().progress == tmp_path / "mine"
-
-
-def test_a_half_character_in_the_journal_entry_costs_no_word(week1):
-    progress.write_journal("day01", "split \ud83d\ude00 alone \ud83d end")
-    text = (week1.parent / "journal.md").read_text(encoding="utf-8")
-    assert "split \U0001f600 alone" in text and " end" in text
-
-
-def test_a_file_that_will_not_hold_still_is_left_to_the_other_program(week1, monkeypatch):
-    from labhelpers.core import files as own_files
-
-    calls = []
-
-    def busy(path):
-        calls.append(path)
-        return str(len(calls)).encode()
-
-    monkeypatch.setattr(own_files, "_settled", busy)
-    before = week1.read_bytes()
-    with pytest.raises(LabError, match="again and again"):
-        own_files.change(week1, lambda raw: b"new")
-    assert week1.read_bytes() == before
-    assert markdown.decode(before).to_bytes() == before
+        archive.unpack(tmp_path / "mine.zip")
 
 
 # ---- the commands
