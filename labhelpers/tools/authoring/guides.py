@@ -14,48 +14,26 @@ HEADING = re.compile(r"^(?P<level>#{1,6}) (?P<title>.+)$", re.M)
 
 @dataclass(frozen=True)
 class Block:
-    """One fenced block of a page.
+    """One fenced block of a page."""
 
-    Attributes:
-        language: the first word after the fence, such as "python".
-        file: name given as `file=NAME` after the language; "" for a block that is no file.
-        code: what stands between the fences.
-        line: line of the page on which the code begins, from 1.
-    """
-
-    language: str
-    file: str
+    language: str  # the first word after the fence, such as "python"
+    file: str  # given as `file=NAME` after the language; "" for a block that is no file
     code: str
-    line: int
+    line: int  # of the page, on which the code begins, from 1
 
 
 def folder() -> Path:
-    """Tell where the guides are.
-
-    Returns:
-        The folder curriculum/guides.
-    """
+    """Tell where the guides are."""
     return settings.current().root / "curriculum" / "guides"
 
 
 def pages() -> list[Path]:
-    """List the guides.
-
-    Returns:
-        Their Markdown files, sorted by name.
-    """
+    """List the Markdown files of the guides, sorted by name."""
     return sorted(folder().glob("*.md"))
 
 
 def blocks(text: str) -> list[Block]:
-    """Find the fenced blocks of a page.
-
-    Args:
-        text: Markdown.
-
-    Returns:
-        One Block per fence, in order.
-    """
+    """Find the fenced blocks of a page, in order."""
     found = []
     for match in FENCE.finditer(text):
         words = match["info"].split()
@@ -66,41 +44,20 @@ def blocks(text: str) -> list[Block]:
 
 
 def prose(text: str) -> str:
-    """Leave out the fenced blocks of a page.
-
-    Args:
-        text: Markdown.
-
-    Returns:
-        The rest; every line keeps its number.
-    """
+    """Leave out the fenced blocks of a page; every other line keeps its number."""
     return FENCE.sub(lambda match: "\n" * match[0].count("\n"), text)
 
 
 def slug(title: str) -> str:
-    """Write a heading as GitHub and JupyterLab link to it.
-
-    Args:
-        title: text of the heading.
-
-    Returns:
-        Such as "what-lora-saves".
-    """
+    """Write a heading as GitHub and JupyterLab link to it, such as "what-lora-saves"."""
     kept = re.sub(r"[^\w\- ]", "", title.strip().lower())
     return kept.replace(" ", "-")
 
 
 def sections(text: str) -> dict[str, str]:
-    """Cut a page at its headings.
-
-    Args:
-        text: Markdown.
-
-    Returns:
-        slug of each heading → the text below it, up to the next heading of the same or a higher level.
-    """
-    headings = list(HEADING.finditer(prose(text)))
-    starts = [match for match in HEADING.finditer(text) if any(match[0] == other[0] for other in headings)]
+    """Cut a page at its headings: slug → the text below, up to the next heading of the same or a higher level."""
+    headings = {match[0] for match in HEADING.finditer(prose(text))}
+    starts = [match for match in HEADING.finditer(text) if match[0] in headings]
     found = {}
     for at, match in enumerate(starts):
         later = (other.start() for other in starts[at + 1 :] if len(other["level"]) <= len(match["level"]))
@@ -109,26 +66,12 @@ def sections(text: str) -> dict[str, str]:
 
 
 def figure_scripts() -> list[Path]:
-    """List the scripts that draw the guides' figures.
-
-    Returns:
-        curriculum/guides/figures/*.py, sorted; each defines `figure()`, which returns a Matplotlib Figure.
-    """
+    """List the scripts that draw the guides' figures; each defines `figure()`, which returns a Matplotlib Figure."""
     return sorted((folder() / "figures").glob("*.py"))
 
 
 def draw(script: Path) -> bytes:
-    """Draw the figure of one script.
-
-    Args:
-        script: a file that defines `figure()`.
-
-    Returns:
-        The PNG.
-
-    Raises:
-        LabError: when the script defines no `figure()`.
-    """
+    """Draw the figure of one script as a PNG."""
     from ...display import plots
     from ...display.canvas import png_of, write_thousands
 
@@ -142,11 +85,7 @@ def draw(script: Path) -> bytes:
 
 
 def draw_all() -> list[Path]:
-    """Draw every figure of the guides, and keep the files whose picture has not changed.
-
-    Returns:
-        The PNG files written.
-    """
+    """Draw every figure of the guides, and list the PNG files whose picture has changed."""
     written = []
     for script in figure_scripts():
         picture, target = draw(script), script.with_suffix(".png")
@@ -157,14 +96,7 @@ def draw_all() -> list[Path]:
 
 
 def same_picture(one: bytes, other: bytes) -> bool:
-    """Compare two pictures by what one sees.
-
-    Args:
-        one, other: PNG files.
-
-    Returns:
-        True when they have the same size and differ, on average, by less than one step in 255.
-    """
+    """Whether two PNGs have the same size and differ, on average, by less than one step in 255."""
     from io import BytesIO
 
     import numpy as np

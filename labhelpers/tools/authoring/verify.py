@@ -21,32 +21,19 @@ VARIANTS = ("solved", "learner")
 
 @dataclass(frozen=True)
 class Stored:
-    """A run that `lab verify` made, as it is kept in the workspace.
-
-    Attributes:
-        run: the run.
-        profile: its profile.
-        finished: when it ended, such as "2026-11-21 15:30".
-        machine: one sentence about the machine.
-        complaints: what is wrong with it, from `complaints_about`.
-    """
+    """A run that `lab verify` made, as it is kept in the workspace, with what is wrong with it."""
 
     run: running.LessonRun
     profile: str
-    finished: str
+    finished: str  # such as "2026-11-21 15:30"
     machine: str
     complaints: list[str]
 
 
 def verify(lesson_ids: list[str] | None, profile: str) -> bool:
-    """Run lessons solved, in an empty workspace, then untouched, and print a line for each.
+    """Run lessons (None: all) solved, in an empty workspace, then untouched, and say whether all are sound.
 
-    Args:
-        lesson_ids: lessons to run; None for all that are ready.
-        profile: "smoke", "cpu" or "gpu". Only "cpu" refreshes `curriculum/measured.yaml` and the lesson headers.
-
-    Returns:
-        True when every lesson ran to its end, both ways, with every result inside its band.
+    Only the profile "cpu" refreshes `curriculum/measured.yaml` and the lesson headers.
     """
     import tempfile
 
@@ -66,23 +53,12 @@ def verify(lesson_ids: list[str] | None, profile: str) -> bool:
 
 
 def ready() -> list[str]:
-    """List the lessons that are written.
-
-    Returns:
-        Their ids, in teaching order.
-    """
+    """List the ids of the lessons that are written, in teaching order."""
     return [day["id"] for day in timetable.lessons() if day["status"] == "ready"]
 
 
 def complaints_about(result: running.LessonRun) -> list[str]:
-    """List what is wrong with a run.
-
-    Args:
-        result: a finished run: "solved", where every answer must be right, or "learner", where none may be.
-
-    Returns:
-        One sentence per problem; empty when the lesson is sound.
-    """
+    """List what is wrong with a run: "solved", where every answer must be right, or "learner", where none may be."""
     if result.error:
         return [f"stopped at {result.error}"]
     wanted = "untouched" if result.variant == "learner" else "right"
@@ -104,32 +80,14 @@ def complaints_about(result: running.LessonRun) -> list[str]:
 
 
 def folder(profile: str) -> Path:
-    """Tell where the executed notebooks and the kept results of a profile are.
-
-    Args:
-        profile: "smoke", "cpu" or "gpu".
-
-    Returns:
-        A folder in the workspace; it may not exist yet.
-    """
+    """Tell where the executed notebooks and the kept results of a profile are, or will be."""
     return current().workspace / "executed" / profile
 
 
 def stored(profile: str) -> list[Stored]:
-    """Read what earlier calls of `verify` left in the workspace.
-
-    Args:
-        profile: "smoke", "cpu" or "gpu".
-
-    Returns:
-        The last run of each lesson and variant that was verified, in teaching order, solved before untouched.
-    """
-    found = []
-    for lesson_id in ready():
-        for path in (folder(profile) / f"{lesson_id}-{variant}.json" for variant in VARIANTS):
-            if path.exists():
-                found.append(_read(path, profile))
-    return found
+    """Read the last run of each lesson and variant that was verified, in teaching order, solved before untouched."""
+    paths = (folder(profile) / f"{lesson}-{variant}.json" for lesson in ready() for variant in VARIANTS)
+    return [_read(path, profile) for path in paths if path.exists()]
 
 
 def _read(path: Path, profile: str) -> Stored:
@@ -153,14 +111,7 @@ def _keep(result: running.LessonRun, profile: str, rates: dict[str, float]) -> N
 
 
 def machine(rates: dict[str, float]) -> str:
-    """Describe this machine in one sentence.
-
-    Args:
-        rates: GFLOP/s per number format, from `doctor.rates`.
-
-    Returns:
-        Processor, cores, memory, system, Python, torch and speed.
-    """
+    """Describe this machine in one sentence, with its speed in GFLOP/s per number format."""
     import importlib.metadata
 
     import psutil
