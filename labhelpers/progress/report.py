@@ -1,19 +1,33 @@
-"""The report of a week: what this machine recorded, set beside what was expected, and room for the learner's own words."""
+"""The report of a week: what this machine recorded beside what was expected, then the learner's own words.
+
+The course writes the report, the learner the notes beside it; the report shows both.
+"""
 
 import json
-from dataclasses import dataclass, field
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from ..core import answers, files, settings, timetable
-from ..core.files import locked, read_bytes
 from ..core.settings import LabError
 from ..display.guesses import Guess
 from ..training import tracking
-from . import checklists, markdown, report_file
-from .report_file import NOTES, Part
+from . import checklists
 
-INTRODUCTION = "*This part is made again each time. Write in the parts below it: what you type there stays as you typed it.*"
+BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
+# An older course let the learner write into the same file, between marks; its first one had a digest in it.
+GENERATED = re.compile(r"<!-- generated: begin .*?<!-- generated: end -->", re.DOTALL)
+MARK = re.compile(r"<!--[ \t]*(?:generated|yours|sealed)\b[^\n]*?-->\n?")
+
+
+@dataclass(frozen=True)
+class Part:
+    """A part of a report that only the learner can write; one without a prompt is not asked for."""
+
+    title: str
+    prompt: str = ""
 
 
 @dataclass(frozen=True)
@@ -36,7 +50,7 @@ class Result:
 
 
 @dataclass(frozen=True)
-class Standing:
+class Outcome:
     """How far a lesson has come on this machine.
 
     Attributes:
@@ -47,6 +61,7 @@ class Standing:
         tries: exercise id → attempts up to and including the first that passed.
         passed: ids of the exercises that were passed.
         ticked, items: boxes of its checklist, ticked and in all.
+        written: whether there is such a lesson yet.
     """
 
     lesson: str
@@ -57,7 +72,7 @@ class Standing:
     passed: set[str]
     ticked: int
     items: int
-    written: bool = field(default=True)
+    written: bool
 
     @property
     def at_once(self) -> int:
@@ -66,7 +81,7 @@ class Standing:
 
 
 def week(week_id: str) -> Path:
-    """Make or refresh progress/<week>_report.md; what the learner wrote in it stays.
+    """Make progress/<week>_report.md anew; what the learner wrote into <week>_notes.md stands at its end.
 
     Args:
         week_id: such as "week1".
@@ -75,43 +90,14 @@ def week(week_id: str) -> Path:
         The report.
 
     Raises:
-        LabError: when there is no such week, or the file cannot be read or written.
+        LabError: when there is no such week, or a file cannot be read or written.
     """
-    entry = _week(week_id)
-    path = settings.current().progress / f"{week_id}_report.md"
-    return renew(path, week_id, f"{_name(week_id)} report", _body(entry), _parts(entry))
-
-
-def renew(path: Path, name: str, title: str, body: str, parts: list[Part]) -> Path:
-    """Make a report, or only its generated part again.
-
-    Args:
-        path: the report.
-        name: of the workspace's copy of the generated part, which tells next time what the learner typed into it.
-        title, body, parts: as in `report_file.refresh`.
-
-    Returns:
-        The report.
-
-    Raises:
-        LabError: when the file cannot be read or written.
-    """
-    last = settings.current().workspace / "reports" / f"{name}.md"
-    with locked():
-        document, earlier = (
-            markdown.decode(read_bytes(path)),
-            read_bytes(last).decode("utf-8", "replace"),
-        )
-        document, moved = report_file.refresh(document, title, body, parts, earlier)
-        files.write(path, document.to_bytes())
-        files.write(last, body.encode())
-    if moved:
-        print(f'{moved} of your lines stood in the part that is made again. They are now in "Your notes".')
-    return path
+    path, title = _path(week_id), f"{timetable.group(week_id)} report"
+    return renew(path, title, _body(_week(week_id)), parts(week_id))
 
 
 def show(week_id: str) -> None:
-    """Refresh the report and display it as Markdown; print it outside a notebook.
+    """Make the report anew and display it as Markdown; print it outside a notebook.
 
     Args:
         week_id: such as "week1".
@@ -119,11 +105,7 @@ def show(week_id: str) -> None:
     Raises:
         LabError: as in `week`.
     """
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.display import Markdown, display
-
-    text = report_file.readable(markdown.decode(read_bytes(week(week_id))))
-    display(Markdown(text)) if InteractiveShell.initialized() else print(text)
+    present(week(week_id))
 
 
 def unwritten(week_id: str) -> list[str]:
@@ -138,23 +120,120 @@ def unwritten(week_id: str) -> list[str]:
     Raises:
         LabError: as in `week`.
     """
-    return report_file.unwritten(markdown.decode(read_bytes(week(week_id))), _parts(_week(week_id)))
+    return waiting(week(week_id), parts(week_id))
 
 
-def standings(week_id: str) -> list[Standing]:
+def notes(week_id: str) -> Path:
+    """Tell where the learner's own words for the report are: progress/<week>_notes.md.
+
+    Args:
+        week_id: such as "week1".
+
+    Returns:
+        The file; `week` begins it, and the course never writes into it again.
+
+    Raises:
+        LabError: when there is no such week.
+    """
+    return notes_of(_path(week_id))
+
+
+def standings(week_id: str) -> list[Outcome]:
     """Look up how far each lesson of a week has come on this machine.
 
     Args:
         week_id: such as "week1".
 
     Returns:
-        One Standing per lesson, in order. A lesson that was not run here has no results.
+        One Outcome per lesson, in order. A lesson that was not run here has no results.
 
     Raises:
         LabError: when there is no such week, or a file of the learner's cannot be read.
     """
     ticked = checklists.read()
-    return [_standing(day, ticked) for day in _week(week_id)["days"]]
+    return [_outcome(day, ticked) for day in _week(week_id)["days"]]
+
+
+def parts(week_id: str) -> list[Part]:
+    """List what a week's report asks the learner."""
+    ids = [week["id"] for week in timetable.weeks()]
+    following = ids[ids.index(week_id) + 1 :]
+    ahead = f"Questions for {timetable.group(following[0])}" if following else "Questions that stay"
+    return [
+        Part("What I learned", "*Write here: three things you could explain to somebody else now.*"),
+        Part("What surprised me", "*Write here: a number that was not what you expected, and why.*"),
+        Part("What I would do differently", "*Write here: one thing, and when you will do it.*"),
+        Part(ahead, "*Write here: three questions. A good one can be answered by a number.*"),
+        Part("Your notes"),
+    ]
+
+
+def renew(page: Path, title: str, body: str, parts: Sequence[Part]) -> Path:
+    """Make a report anew; begin the notes beside it if there are none.
+
+    A page into which somebody wrote is kept aside, and as long as the notes are blank those words become the notes.
+    """
+    notes, blank = notes_of(page), _blank(title, parts)
+    intro = (
+        f"*Made by the course, and made anew each time. Write into [{notes.name}]({notes.name}): your words are "
+        "shown at the end of this page.*"
+    )
+    with files.locked():
+        own, typed = files.read_bytes(notes), _typed_into(page)
+        if not own or (typed and own == blank.encode()):
+            files.write(notes, typed or blank)
+        words = re.sub(r"\A\s*# [^\n]*\n", "", files.read_text(notes).replace("\r\n", "\n")).strip()
+        text = "\n".join([f"# {title}", "", BEGIN, intro, "", body, END, "", words, ""])
+        aside = files.rewrite(page, text)
+    if aside:
+        print(f"{page.name} had words of yours. It is kept as {aside.name}; the place for them is {notes.name}.")
+    return page
+
+
+def notes_of(page: Path) -> Path:
+    """Tell where the learner's words for a report are."""
+    return page.with_name(f"{page.stem.removesuffix('_report')}_notes.md")
+
+
+def waiting(page: Path, parts: Sequence[Part]) -> list[str]:
+    """List the titles of the parts in whose notes nothing but the prompt stands."""
+    text = files.read_text(notes_of(page)).replace("\r\n", "\n") or _typed_into(page) or _blank("", parts)
+    titles = "|".join(re.escape(part.title) for part in parts)
+    pieces = re.split(rf"^## ({titles})[ \t]*$", text, flags=re.MULTILINE)
+    written = dict(zip(pieces[1::2], pieces[2::2], strict=True))
+    asked = [part for part in parts if part.prompt and part.title in written]
+    return [part.title for part in asked if written[part.title].split() in ([], part.prompt.split())]
+
+
+def present(page: Path) -> None:
+    """Display a report as Markdown, without its marks; print it outside a notebook."""
+    from IPython.core.interactiveshell import InteractiveShell
+    from IPython.display import Markdown, display
+
+    text = MARK.sub("", files.read_text(page))
+    display(Markdown(text)) if InteractiveShell.initialized() else print(text)
+
+
+def _typed_into(page: Path) -> str:
+    """Find what somebody wrote into a page of the course's; empty where nobody did, or where it is no UTF-8."""
+    raw = files.read_bytes(page)
+    if not raw or files.is_sealed(raw):
+        return ""
+    try:
+        text = files.decoded(raw, page).lstrip("\ufeff").replace("\r\n", "\n")
+    except LabError:
+        return ""
+    own = MARK.sub("", GENERATED.sub("", text)).strip()
+    return f"{own}\n" if own else ""
+
+
+def _blank(title: str, parts: Sequence[Part]) -> str:
+    sections = [f"## {part.title}\n\n{part.prompt}".strip() for part in parts]
+    return "\n\n".join([f"# {title}: your notes", *sections]) + "\n"
+
+
+def _path(week_id: str) -> Path:
+    return settings.current().progress / f"{_week(week_id)['id']}_report.md"
 
 
 def _week(week_id: str) -> dict[str, Any]:
@@ -164,46 +243,24 @@ def _week(week_id: str) -> dict[str, Any]:
     return weeks[week_id]
 
 
-def _name(week_id: str) -> str:
-    return timetable.group(week_id)
-
-
-def _parts(entry: dict[str, Any]) -> list[Part]:
-    ids = [other["id"] for other in timetable.weeks()]
-    following = ids[ids.index(entry["id"]) + 1 :]
-    ahead = f"Questions for {_name(following[0])}" if following else "Questions that stay"
-    return [
-        Part("learned", "What I learned", "*Write here: three things you could explain to somebody else now.*"),
-        Part("surprised", "What surprised me", "*Write here: a number that was not what you expected, and why.*"),
-        Part("differently", "What I would do differently", "*Write here: one thing, and when you will do it.*"),
-        Part("questions", ahead, "*Write here: three questions. A good one can be answered by a number.*"),
-        Part(NOTES, "Your notes", "*Anything else.*"),
-    ]  # fmt: skip
-
-
-def _standing(day: dict[str, Any], ticked: dict[str, bool]) -> Standing:
+def _outcome(day: dict[str, Any], ticked: dict[str, bool]) -> Outcome:
     tries, passed = {}, set()
-    for exercise in _exercises(day["id"]):
-        outcomes = [attempt.passed is True for attempt in checklists.attempts(exercise)]
-        tries[exercise] = outcomes.index(True) + 1 if True in outcomes else len(outcomes)
-        passed |= {exercise} if True in outcomes else set()
+    for record in answers.exercises(day["id"]) if day["id"] in answers.built() else ():
+        exercise = record["id"]
+        tried = [attempt.passed is True for attempt in checklists.attempts(exercise)]
+        tries[exercise] = tried.index(True) + 1 if True in tried else len(tried)
+        passed |= {exercise} if True in tried else set()
     boxes = [ticked.get(item["id"], False) for item in timetable.items(day)]
-    return Standing(
+    return Outcome(
         day["id"], timetable.label(day), day["title"], _results(day["id"]), tries, passed, sum(boxes),
         len(boxes), day["status"] == "ready",
     )  # fmt: skip
 
 
-def _exercises(lesson: str) -> list[str]:
-    path = answers.FOLDER / f"{lesson}.json"
-    sealed = json.loads(read_bytes(path) or "{}")
-    return [record["id"] for record in answers.unseal(sealed["exercises"])] if sealed else []
-
-
 def _results(lesson: str) -> list[Result]:
     values = tracking.recorded(lesson)  # sets a damaged file aside
     path = settings.current().workspace / "results" / f"{lesson}.json"
-    stored = json.loads(read_bytes(path)) if values else {}
+    stored = json.loads(files.read_bytes(path)) if values else {}
     return [
         Result(
             name, value, *(stored[name].get(end) for end in ("low", "high")),
@@ -216,13 +273,13 @@ def _results(lesson: str) -> list[Result]:
 def _body(entry: dict[str, Any]) -> str:
     """Write the generated part."""
     lessons = standings(entry["id"])
-    lines = [INTRODUCTION, "", "## The week", "", f"**{entry['title']}.** {entry['focus']}.", ""]
+    lines = ["## The week", "", f"**{entry['title']}.** {entry['focus']}.", ""]
     lines += [f"Its milestone: {entry['milestone']}.", "", *_table(lessons)]
     lines += _verdict(entry, lessons) + _result_table(lessons) + _guess_table(entry, lessons)
     return "\n".join([*lines, *_checkpoints(entry)])
 
 
-def _table(lessons: list[Standing]) -> list[str]:
+def _table(lessons: list[Outcome]) -> list[str]:
     rows = [
         "| when | lesson | results | exercises passed | at the first attempt | checklist |",
         "|---|---|---|---|---|---|",
@@ -235,7 +292,7 @@ def _table(lessons: list[Standing]) -> list[str]:
     return rows
 
 
-def _results_in_words(day: Standing) -> str:
+def _results_in_words(day: Outcome) -> str:
     if not day.results:
         return "not run here yet" if day.written else "not written yet"
     expected = [result for result in day.results if result.where]
@@ -245,7 +302,7 @@ def _results_in_words(day: Standing) -> str:
     return f"{count} ({last.time[:10]}, {last.profile})"
 
 
-def _verdict(entry: dict[str, Any], lessons: list[Standing]) -> list[str]:
+def _verdict(entry: dict[str, Any], lessons: list[Outcome]) -> list[str]:
     """Say in a sentence what fine-tuning gained; a week without that comparison has no such part."""
     wanted = ("test_accuracy", "margin_over_baseline", "margin_low")
     makers = [day for day in entry["days"] if {*wanted} <= {*(day.get("bands") or {})}]
@@ -267,7 +324,7 @@ def _verdict(entry: dict[str, Any], lessons: list[Standing]) -> list[str]:
     return [*heading, sentence]
 
 
-def _result_table(lessons: list[Standing]) -> list[str]:
+def _result_table(lessons: list[Outcome]) -> list[str]:
     lines = ["", "## Results beside what was expected", ""]
     rows = [f"| {day.label} | {_row(result)} |" for day in lessons for result in day.results]
     if rows:
@@ -281,7 +338,7 @@ def _row(result: Result) -> str:
     return f"{result.name.replace('_', ' ')} | {_short(result.value)} | {expected} | {result.where}"
 
 
-def _guess_table(entry: dict[str, Any], lessons: list[Standing]) -> list[str]:
+def _guess_table(entry: dict[str, Any], lessons: list[Outcome]) -> list[str]:
     """Set guesses beside results; the timetable says which result a guess was about."""
     found = {(day.lesson, result.name): result.value for day in lessons for result in day.results}
     rows = []

@@ -153,7 +153,7 @@ def test_lesson_knows_its_week():
 
 
 def test_technique_lessons_are_no_week_that_a_report_looks_forward_to():
-    ahead = {week["id"]: report._parts(week)[3].title for week in timetable.weeks()}
+    ahead = {week["id"]: report.parts(week["id"])[3].title for week in timetable.weeks()}
     assert ahead["week3"] == "Questions for Week 4" and ahead["week4"] == "Questions that stay"
 
 

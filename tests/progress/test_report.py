@@ -1,12 +1,8 @@
 """The week's report shows what was recorded and nothing else, and never loses a word of the learner's."""
 
 import re
-import tempfile
 
 import pytest
-from hypothesis import HealthCheck, given
-from hypothesis import settings as budget
-from hypothesis import strategies as st
 
 from labhelpers import progress
 from labhelpers.core import settings, timetable
@@ -115,7 +111,7 @@ def test_exercises_ticks_and_guesses_are_counted(monkeypatch):
     progress.tick("WC-1a")
     run_day4(monkeypatch)
     assert "What you guessed" not in text()
-    guesses._save_guess("test", 70)
+    guesses.save("test", 70)
     page = text()
     assert "| 2 of 6 | 1 | 1 of 1 |" in page
     assert "- done: I can explain it" in page
@@ -124,102 +120,112 @@ def test_exercises_ticks_and_guesses_are_counted(monkeypatch):
     assert (day.tries["day04/lora-config"], day.tries["day04/best-epoch"], day.at_once) == (2, 1, 1)
 
 
-def test_own_words_stay_while_the_numbers_change(monkeypatch):
-    path = report.week("week1")
-    before = path.read_text().replace(
-        "*Write here: three things", "LoRA is a detour.\n\n*Write here: three things"
-    )
-    path.write_text("My own beginning.\n" + before + "PS: ask Ada")
+OLD = """\
+My own beginning.
+# Week 1 report
+
+<!-- generated: begin 0123456789ab -->
+Old numbers. A line typed among them.
+<!-- generated: end -->
+
+## What I learned
+
+<!-- yours: begin learned -->
+LoRA is a detour.
+<!-- yours: end learned -->
+
+## What surprised me
+
+<!-- yours: begin surprised -->
+*Write here: a number that was not what you expected, and why.*
+<!-- yours: end surprised -->
+
+## Your notes
+
+<!-- yours: begin notes -->
+Müde, aber froh
+<!-- yours: end notes -->
+"""
+
+
+def own(words, page="week1_notes.md"):
+    """Answer the first question, as a learner does."""
+    file = report.week("week1").with_name(page)
+    prompt = report.parts("week1")[0].prompt
+    assert prompt in file.read_text()
+    file.write_text(file.read_text().replace(prompt, words))
+    return file
+
+
+def kept():
+    return sorted(path.name for path in settings.current().progress.glob("*kept*"))
+
+
+def test_own_words_stand_at_the_end_while_the_numbers_change(monkeypatch):
+    notes = own("LoRA is a detour.\n\nPS: ask Ada")
+    before = notes.read_bytes()
     run_day4(monkeypatch)
-    after = text()
-    assert after.startswith("My own beginning.\n# Week 1 report")
-    assert "begin learned -->\nLoRA is a detour.\n\n*Write here" in after and after.endswith("PS: ask Ada")
-    assert "| 0.85 |" in after and after.count("## The week") == 1 and "Moved here" not in after
-    assert report.unwritten("week1") == [
-        "What surprised me",
-        "What I would do differently",
-        "Questions for Week 2",
-    ]
-
-
-def test_a_line_typed_into_the_generated_part_moves_to_the_notes(monkeypatch, capsys):
-    path = report.week("week1")
-    path.write_text(path.read_text().replace("## The week", "## The week\n\nmy remark, café"))
-    run_day4(monkeypatch)
-    notes = text().split("## Your notes")[1]
-    assert "\nmy remark, café\n\n<!-- yours: end notes -->" in notes
-    assert "1 of your lines stood" in capsys.readouterr().out
-    assert text() == text(), "nothing moves twice"
-
-
-@pytest.mark.parametrize("damaged", ["<!-- generated: end -->", "<!-- generated: begin"])
-def test_damaged_marks_cost_nothing(damaged):
-    path = report.week("week1")
-    path.write_text(path.read_text().replace(damaged, "oops my words"))
     page = text()
-    assert "oops my words" in page and page.count("<!-- generated: end -->") >= 1
-    again = text()
-    assert again == page
+    assert "| 0.85 |" in page and page.count("## The week") == 1
+    assert page.index("## The week") < page.index("## What I learned\n\nLoRA is a detour.\n\nPS: ask Ada\n")
+    assert notes.read_bytes() == before and report.notes("week1") == notes and kept() == []
 
 
-def test_an_end_mark_that_wandered_below_the_learners_parts_drags_nothing_along():
-    path, mark = report.week("week1"), "<!-- generated: end -->"
-    page = path.read_text().replace(mark, "").replace("*Anything else.*", "My words.") + mark
-    path.write_text(page)
-    assert text().startswith(page), "what stood there stands there still, in the same order"
-    assert text().count("## The week") == 2, "a new generated part follows at the end"
-
-
-def test_a_part_of_which_one_mark_is_left_is_not_added_again():
+def test_what_nobody_has_written_yet_is_listed():
     path = report.week("week1")
-    path.write_text(path.read_text().replace("<!-- yours: end learned -->", ""))
-    assert text().count("## What I learned") == 1
-    path.write_text(text().replace("<!-- yours: begin learned -->", ""))
-    assert text().count("## What I learned") == 2
+    titles = [part.title for part in report.parts("week1")[:4]]
+    assert report.unwritten("week1") == titles
+    own("Detours.\n\n## A heading of mine")
+    assert report.unwritten("week1") == titles[1:]
+    report.notes("week1").write_text("My own form altogether.")
+    assert report.unwritten("week1") == [] and "My own form" in path.read_text()
+    report.notes("week1").unlink()
+    assert report.unwritten("week1") == titles, "a form that was thrown away is offered again"
 
 
-@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16", "utf-16-be", "cp1252"])
 @pytest.mark.parametrize("newline", ["\n", "\r\n"])
-def test_windows_files_stay_windows_files(monkeypatch, encoding, newline):
+def test_a_report_that_the_learner_wrote_into_loses_no_word(capsys, newline):
+    """Before the notes had a file of their own, both wrote into the report."""
+    path = settings.current().progress / "week1_report.md"
+    path.parent.mkdir()
+    path.write_bytes(OLD.replace("\n", newline).encode())
+    assert report.unwritten("week1") == ["What surprised me"]
+    assert (path.parent / "week1_report.kept-1.md").read_bytes() == OLD.replace("\n", newline).encode()
+    assert "kept as week1_report.kept-1.md" in capsys.readouterr().out
+    notes = report.notes("week1").read_text()
+    assert "LoRA is a detour." in notes and "Müde, aber froh" in notes and "Old numbers" not in notes
+    assert "LoRA is a detour." in path.read_text() and "Old numbers" not in path.read_text()
+    again = path.read_text()
+    assert text() == again and len(kept()) == 1 and "kept" not in capsys.readouterr().out
+
+
+def test_words_typed_into_the_report_are_kept_and_become_the_notes_while_those_are_blank():
+    own("first", page="week1_report.md")
+    assert "first" in text() and "first" in report.notes("week1").read_text() and len(kept()) == 1
     path = report.week("week1")
-    written = path.read_text().replace("*Anything else.*", "Müde, aber froh").replace("\n", newline)
-    mark = "\ufeff" if encoding == "utf-16-be" else ""
-    path.write_bytes((mark + written).encode(encoding))
-    run_day4(monkeypatch)
-    raw = report.week("week1").read_bytes()
-    page = raw.decode(encoding).lstrip("\ufeff")
-    assert "Müde, aber froh" in page and "| 0.85 |" in page and "Moved here" not in page
-    assert page.count("\n") == page.count(newline) and page.count("## The week") == 1
-    assert raw[:2] == (mark + written).encode(encoding)[:2]
+    path.write_text(path.read_text().replace("first", "second"))
+    before = report.notes("week1").read_bytes()
+    report.week("week1")
+    assert report.notes("week1").read_bytes() == before, "notes that hold a word are never touched"
+    assert "second" in (path.parent / "week1_report.kept-2.md").read_text()
 
 
-typed = st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=12) | st.sampled_from(
-    ["\n", "\r\n", "<!-- generated: end -->", "<!-- yours: end notes -->", "-->", "| a | b |"]
-)
-edits = st.lists(st.tuples(st.floats(0, 1), typed, st.integers(0, 30)), min_size=1, max_size=6)
+@pytest.mark.parametrize("raw", [b"", "café".encode("latin-1"), OLD.encode("utf-16"), b"\x00\x01"])
+def test_a_report_in_another_encoding_is_kept_byte_for_byte(raw):
+    path = settings.current().progress / "week1_report.md"
+    path.parent.mkdir()
+    path.write_bytes(raw)
+    assert "## The week" in text()
+    assert [(path.parent / name).read_bytes() for name in kept()] == ([raw] if raw else [])
 
 
-@given(
-    rounds=st.lists(edits, min_size=1, max_size=3), codec=st.sampled_from(["utf-8", "utf-8-sig", "utf-16"])
-)
-@budget(deadline=None, max_examples=40, suppress_health_check=[HealthCheck.function_scoped_fixture])
-def test_nothing_typed_is_ever_lost(monkeypatch, rounds, codec):
-    with tempfile.TemporaryDirectory() as folder:
-        monkeypatch.setenv("LAB_PROGRESS", folder)
-        monkeypatch.setenv("LAB_WORKSPACE", folder)
-        path = report.week("week1")
-        path.write_bytes(path.read_bytes().decode().encode(codec))
-        for number, edit in enumerate(rounds):
-            page, pieces = path.read_bytes().decode(codec), []
-            for order, (at, words, deleted) in enumerate(edit):
-                # A tag at both ends, so that no piece can be found by accident.
-                words, at = f"<{number}.{order} {words} {number}:{order}>", round(at * len(page))
-                page = page[:at] + words + page[at + deleted :]
-                pieces += re.split(r"[\r\n]+|<!--.*?-->", words)
-            path.write_bytes(page.encode(codec))
-            run_day4(monkeypatch, accuracy=0.8 + number / 100)
-            after = report.week("week1").read_bytes().decode(codec)
-            assert [piece for piece in pieces if piece in page and piece not in after] == []
+def test_notes_in_another_encoding_are_named_and_not_touched():
+    notes = own("Müde")
+    notes.write_bytes(notes.read_text().encode("latin-1"))
+    before = notes.read_bytes()
+    with pytest.raises(LabError, match=r"week1_notes\.md is not UTF-8"):
+        report.week("week1")
+    assert notes.read_bytes() == before
 
 
 def test_mistakes_are_explained(capsys):

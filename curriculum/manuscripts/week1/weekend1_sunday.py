@@ -165,16 +165,16 @@ for name, (low, high) in mondays.items():
 
 # %% [markdown]
 # Now the half that no machine can write. Open the file named below: in JupyterLab, find it in the file browser on the
-# left and double-click it. Below the generated part wait four headings. Three sentences under each are plenty.
+# left and double-click it. Four headings wait in it. Three sentences under each are plenty.
 #
 # Write for yourself in three months. *LoRA trains few parameters* will tell that person nothing. *I expected the
-# adapter to be most of what trains, and …* will. When you have saved the file, run this cell again. The numbers are
-# refreshed every time; your words stay as you typed them.
+# adapter to be most of what trains, and …* will. When you have saved the file, run this cell again. The report is made
+# anew each time, with your words at its end; into your notes nobody writes but you.
 
 # %%
-path = report.week("week1")
-waiting = report.unwritten("week1")
-print(f"{path.parent.name}/{path.name}")
+report.week("week1")
+notes, waiting = report.notes("week1"), report.unwritten("week1")
+print(f"{notes.parent.name}/{notes.name}")
 print("Still yours to write:", ", ".join(waiting) + "." if waiting else "nothing. It is complete.")
 
 # %% [markdown]

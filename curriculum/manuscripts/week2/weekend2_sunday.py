@@ -645,8 +645,8 @@ print(f"Where it was chosen, on validation, the gain was {100 * (mean - baseline
 project.show(mine)
 
 # %% [markdown]
-# Open `progress/mini_project.md` in a text editor (a double click in JupyterLab's file browser), replace each line in
-# italics, save, and run the next cell. What you write is never overwritten; the numbers above it are renewed.
+# Open `progress/mini_project_notes.md` in a text editor (a double click in JupyterLab's file browser), replace each line
+# in italics, save, and run the next cell. The report is made anew, with your words at its end; your notes are yours alone.
 
 # %%
 project.write(mine)

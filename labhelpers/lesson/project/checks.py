@@ -248,7 +248,7 @@ def report_complete(state: State) -> Problem:
         return None
     return (
         f"{len(state.unwritten)} parts of the report wait for you: {', '.join(state.unwritten)}.",
-        "Open progress/mini_project.md, replace each line in italics by your own words, save.",
+        "Open progress/mini_project_notes.md, replace each line in italics by your own words, save.",
     )
 
 

@@ -4,21 +4,20 @@ from pathlib import Path
 from typing import Any
 
 from ...core import settings
-from ...core.files import read_bytes
-from ...progress import markdown, report, report_file
-from ...progress.report_file import NOTES, Part
+from ...progress import report
+from ...progress.report import Part
 from . import checks as project_checks
 from . import log as project
 from .checks import Finding, State
 
 PARTS = [
-    Part("question", "The question", "*Write here: what you wanted to know, for whom, and what they will do with the answer.*"),
-    Part("data", "The data", "*Write here: what was wrong with the raw texts, what you did about it, and what you left as it was.*"),
-    Part("verdict", "The verdict", "*Write here: which method you would use tomorrow, and whether it kept the promise of your plan.*"),
-    Part("errors", "What it gets wrong", "*Write here: ten mistakes you read, in two or three groups, and what would help.*"),
-    Part("limits", "What these numbers do not say", "*Write here: on which texts you would not trust it, and what you did not try.*"),
-    Part("next", "What I would do with one more day", "*Write here: one thing, and the number that would tell whether it worked.*"),
-    Part(NOTES, "Your notes", "*Anything else.*"),
+    Part("The question", "*Write here: what you wanted to know, for whom, and what they will do with the answer.*"),
+    Part("The data", "*Write here: what was wrong with the raw texts, what you did about it, and what you left as it was.*"),
+    Part("The verdict", "*Write here: which method you would use tomorrow, and whether it kept the promise of your plan.*"),
+    Part("What it gets wrong", "*Write here: ten mistakes you read, in two or three groups, and what would help.*"),
+    Part("What these numbers do not say", "*Write here: on which texts you would not trust it, and what you did not try.*"),
+    Part("What I would do with one more day", "*Write here: one thing, and the number that would tell whether it worked.*"),
+    Part("Your notes"),
 ]  # fmt: skip
 
 
@@ -33,8 +32,7 @@ def state(name: str) -> State:
     Args:
         name: of the project.
     """
-    raw = read_bytes(path())
-    unwritten = report_file.unwritten(markdown.decode(raw), PARTS) if raw.strip() else None
+    unwritten = report.waiting(path(), PARTS) if path().exists() else None
     return State(project.rows(name), project.entries(name), unwritten)
 
 
@@ -57,7 +55,7 @@ def check(name: str) -> list[Finding]:
 
 
 def write(name: str) -> Path:
-    """Make or refresh progress/mini_project.md; what the learner wrote in it stays.
+    """Make progress/mini_project.md anew; what the learner wrote into mini_project_notes.md stands at its end.
 
     Args:
         name: of the project.
@@ -70,17 +68,13 @@ def write(name: str) -> Path:
     """
     # Twice where there was no report: the first one's checks cannot know of it yet.
     for _ in range(1 if path().exists() else 2):
-        report.renew(path(), "mini_project", "Mini project", body(name), PARTS)
+        report.renew(path(), "Mini project", body(name), PARTS)
     return path()
 
 
 def show(name: str) -> None:
-    """Refresh the report and display it as Markdown; print it outside a notebook."""
-    from IPython.core.interactiveshell import InteractiveShell
-    from IPython.display import Markdown, display
-
-    text = report_file.readable(markdown.decode(read_bytes(write(name))))
-    display(Markdown(text)) if InteractiveShell.initialized() else print(text)
+    """Make the report anew and display it as Markdown; print it outside a notebook."""
+    report.present(write(name))
 
 
 def body(name: str) -> str:
@@ -92,7 +86,7 @@ def body(name: str) -> str:
     found = state(name)
     sections = [_plan(found), _data(name), _baselines(found), _runs(found), _test(found), _checks(found)]
     heading = f"*Project “{name}”, profile {settings.current().profile}.*"
-    return "\n\n".join([report.INTRODUCTION, heading, *("\n".join(part) for part in sections)])
+    return "\n\n".join([heading, *("\n".join(part) for part in sections)])
 
 
 def _plan(found: State) -> list[str]:
