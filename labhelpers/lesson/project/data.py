@@ -19,11 +19,7 @@ PLANS = {
     "spam": {"question": "Does a fine-tuned model find more spam than word counts do?", "focus": "spam", "margin": 0.02},
     "topics": {"question": "Does a fine-tuned model sort news better than word counts do?", "focus": None, "margin": 0.02},
 }  # fmt: skip
-OTHER = {
-    "question": "Does a fine-tuned model do better than word counts on my data?",
-    "focus": None,
-    "margin": 0.02,
-}
+OTHER = PLANS["topics"] | {"question": "Does a fine-tuned model do better than word counts on my data?"}
 
 
 def separate(dataset: "Dataset") -> "Dataset":
@@ -90,13 +86,7 @@ def starter(source: str, name: str) -> None:
 
 
 def keep(dataset: "Dataset", name: str, is_spam: bool = False) -> None:
-    """Clean, remove copies, split, and keep the splits of a project.
-
-    Args:
-        dataset: columns `text` and `label`.
-        name: of the project.
-        is_spam: whether these are the course's text messages, with their own two flaws.
-    """
+    """Clean, remove copies, split, and keep the splits of a project; the course's spam has two flaws of its own."""
     if is_spam:
         dataset = separate(dataset)
         dataset = dataset.map(lambda row: {"text": clean(row["text"])}, keep_in_memory=True)
@@ -108,11 +98,7 @@ def keep(dataset: "Dataset", name: str, is_spam: bool = False) -> None:
 
 
 def plan(name: str) -> None:
-    """Score both baselines on validation and write the plan.
-
-    Args:
-        name: of the project.
-    """
+    """Score both baselines on validation and write the plan."""
     from sklearn.dummy import DummyClassifier
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.linear_model import LogisticRegression
