@@ -71,34 +71,23 @@ def assert_worked(result, clone_progress):
     assert "naïve, 漢字" in (clone_progress / "journal.md").read_text(encoding="utf-8")
 
 
-def test_spaces_and_letters_of_any_language_in_every_path(learner):
+def test_letters_of_any_language_in_every_path_and_a_home_that_cannot_be_written(learner, tmp_path):
     home, clone, environment = learner("Zoë Ångström 100% 漢")
-    result = lesson(clone, environment, home / "Über Übung")
-    assert_worked(result, clone / "progress")
+    clone = clone.rename(tmp_path / "Über Übung")
+    close(home)
+    environment["PYTHONPATH"] = str(clone)
+    result = lesson(clone, environment, tmp_path / "fine tuning")
+    # Matplotlib alone remarks on it, and says what could be done.
+    assert "MPLCONFIGDIR" in result["noise"] and "Traceback" not in result["noise"]
+    assert_worked(result | {"noise": ""}, clone / "progress")
     assert f"WORKSPACE {clone / 'workspace'}" in result["said"]
     assert (clone / "workspace" / "mlflow.db").exists()
     assert len(list((clone / "workspace" / "mlartifacts").rglob("a b.png"))) == 1
 
 
-def test_no_home(learner, tmp_path):
+def test_no_home_and_a_course_folder_that_cannot_be_written(learner, tmp_path):
     _, clone, environment = learner()
     del environment["HOME"]
-    assert_worked(lesson(clone, environment, tmp_path / "elsewhere"), clone / "progress")
-
-
-def test_a_home_that_cannot_be_written(learner, tmp_path):
-    home, clone, environment = learner()
-    clone = clone.rename(tmp_path / "course")
-    close(home)
-    environment["PYTHONPATH"] = str(clone)
-    result = lesson(clone, environment, tmp_path / "elsewhere")
-    # Matplotlib alone remarks on it, and says what could be done.
-    assert "MPLCONFIGDIR" in result["noise"] and "Traceback" not in result["noise"]
-    assert_worked(result | {"noise": ""}, clone / "progress")
-
-
-def test_a_course_folder_that_cannot_be_written(learner, tmp_path):
-    _, clone, environment = learner()
     close(clone)
     own = {"LAB_WORKSPACE": str(tmp_path / "w"), "LAB_PROGRESS": str(tmp_path / "p")}
     assert_worked(lesson(clone, environment | own, tmp_path / "elsewhere"), tmp_path / "p")

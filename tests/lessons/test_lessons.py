@@ -9,12 +9,14 @@ import re
 import subprocess
 import sys
 from pathlib import Path
+from unittest import mock
 
 import pytest
 
-from labhelpers.tools.authoring import running, verify as verifying
 from labhelpers.core import timetable
 from labhelpers.core.settings import current
+from labhelpers.tools.authoring import running
+from labhelpers.tools.authoring import verify as verifying
 
 READY = [day["id"] for day in timetable.lessons() if day["status"] == "ready"]
 LONGEST_OUTPUT = 50
@@ -27,18 +29,17 @@ SOLVED = "misconceptions"
 def run_lesson(tmp_path_factory):
     """Execute each lesson and variant once; each lesson starts from an empty workspace of its own."""
     finished = {}
-    os.environ["PYTHONPATH"] = str(OFFLINE)
 
     def run(lesson, variant):
         if (lesson, variant) not in finished:
             folder = tmp_path_factory.getbasetemp() / lesson
-            finished[lesson, variant] = running.run(
-                lesson, variant, "smoke", folder / "workspace", folder / "executed"
-            )
+            with mock.patch.dict(os.environ, PYTHONPATH=str(OFFLINE)):
+                finished[lesson, variant] = running.run(
+                    lesson, variant, "smoke", folder / "workspace", folder / "executed"
+                )
         return finished[lesson, variant]
 
-    yield run
-    del os.environ["PYTHONPATH"]
+    return run
 
 
 def outputs(result):
