@@ -6,6 +6,7 @@ from typing import Any
 
 from ..core import timetable
 from ..core.settings import LabError
+from ..display import words
 from . import memory, planner
 from .shapes import SHAPES
 
@@ -20,58 +21,27 @@ FITS: Mapping[str, Mapping[str, Any]] = {
 
 @dataclass(frozen=True)
 class Advice:
-    """What a tree recommends.
-
-    Attributes:
-        text: the advice.
-        because: one sentence per answer that led to it, and the reason for the advice itself at the end.
-        leaf: its id in curriculum/decisions.yaml.
-        asked: names of the questions that mattered, in order.
-    """
+    """What a tree recommends."""
 
     text: str
-    because: tuple[str, ...]
-    leaf: str
-    asked: tuple[str, ...]
+    because: tuple[str, ...]  # one sentence per answer that led here, and the reason for the advice at the end
+    leaf: str  # its id in curriculum/decisions.yaml
+    asked: tuple[str, ...]  # names of the questions that mattered, in order
 
     def __str__(self) -> str:
         return "\n".join([self.text, "", "Because:", *(f"  - {sentence}" for sentence in self.because)])
 
 
-def load() -> dict[str, Any]:
-    """Read all trees."""
-    return timetable.curriculum("decisions")
-
-
 def tree(name: str) -> dict[str, Any]:
-    """Find one tree.
-
-    Args:
-        name: "should_i_finetune" or "which_method".
-
-    Returns:
-        Its title, questions, start, steps and leaves.
-
-    Raises:
-        LabError: when there is no such tree.
-    """
-    if name not in load():
-        raise LabError(f"There is no decision tree {name!r}. Use one of: {', '.join(load())}.")
-    return load()[name]
+    """Find a tree, "should_i_finetune" or "which_method": its title, questions, start, steps and leaves."""
+    trees = timetable.curriculum("decisions")
+    if name not in trees:
+        raise LabError(f"There is no decision tree {name!r}. Use one of: {', '.join(trees)}.")
+    return trees[name]
 
 
 def leaves(name: str) -> tuple[str, ...]:
-    """List where a tree can end.
-
-    Args:
-        name: of the tree.
-
-    Returns:
-        The ids of its leaves.
-
-    Raises:
-        LabError: when there is no such tree.
-    """
+    """List the ids of the places where a tree can end."""
     return tuple(tree(name)["leaves"])
 
 
@@ -81,7 +51,7 @@ def advice(name: str, answers: Mapping[str, Any]) -> Advice:
     Args:
         name: of the tree: "should_i_finetune" or "which_method".
         answers: question → answer: one of its choices, a number (GPU memory in GB), or for "model" a name of
-            `architectures.SHAPES`. Questions that are not reached need no answer.
+            `models.shapes.SHAPES`. Questions that are not reached need no answer.
 
     Returns:
         The advice with its reasons.
@@ -112,10 +82,11 @@ def _needs(step: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def _check_names(name: str, here: Mapping[str, Any], answers: Mapping[str, Any]) -> None:
+    known = here["questions"]
     for question in answers:
-        if question not in here["questions"]:
+        if question not in known:
             raise LabError(
-                f"The tree {name!r} has no question {question!r}. Its questions: {', '.join(here['questions'])}."
+                f"The tree {name!r} has no question {question!r}. Its questions: {', '.join(known)}."
             )
 
 
@@ -125,7 +96,10 @@ def _outcome(
     """Tell which way the answers point, and the words for its sentence."""
     given = {question: _given(name, here, question, answers) for question in _needs(step)}
     value = given[step["question"]]
-    fields = {question: _words(answer) for question, answer in given.items()}
+    fields = {
+        question: answer if isinstance(answer, str) else words.number(answer)
+        for question, answer in given.items()
+    }
     if "fits" in step:
         needed = planner.memory_plan(value, step["fits"], **FITS[step["fits"]]).total
         fields["needed"] = memory.human(needed)
@@ -136,10 +110,6 @@ def _outcome(
         fields["numbers"] = f"{size:,}"
         return ("yes" if size >= step["at_least"] else "no"), fields
     return value, fields
-
-
-def _words(answer: Any) -> str:
-    return f"{answer:,}" if isinstance(answer, int | float) else str(answer)
 
 
 def _given(name: str, here: Mapping[str, Any], question: str, answers: Mapping[str, Any]) -> Any:

@@ -134,17 +134,7 @@ def learning_rate_schedules() -> Exploration:
 
 
 def learning_rates(schedule: str, total_steps: int, warmup_steps: int, peak: float) -> list[float]:
-    """Compute the learning rate of every step of a run, as Trainer would set it.
-
-    Args:
-        schedule: "linear", "cosine" or "constant"; each after a linear warm-up.
-        total_steps: optimiser steps of the run.
-        warmup_steps: steps in which the rate climbs from 0 to `peak`.
-        peak: the learning rate that is asked for.
-
-    Returns:
-        `total_steps` rates.
-    """
+    """Compute the learning rate of every step of a run, as Trainer would set it after a linear warm-up from 0."""
     import torch
     from transformers import get_scheduler
 

@@ -1,4 +1,4 @@
-"""Where models come from, what is inside them, and what a frozen one says about a text."""
+"""What is inside a model: its architecture without weights, its parameters by group, the layers LoRA adapts."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -53,7 +53,7 @@ def config(name: str, **changes: Any) -> "PretrainedConfig":
     """Give the architecture of a well-known model, without its weights and without the network.
 
     Args:
-        name: such as "distilbert-base", "gpt2" or "llama-7b"; `architectures.SHAPES` lists them all.
+        name: such as "distilbert-base", "gpt2" or "llama-7b"; `models.shapes.SHAPES` lists them all.
         changes: fields to set differently, for example `num_labels=5`.
 
     Returns:
@@ -63,7 +63,7 @@ def config(name: str, **changes: Any) -> "PretrainedConfig":
         LabError: when the name is not listed.
 
     Source:
-        The paper or config.json named beside each entry of `architectures.SHAPES`.
+        The paper or config.json named beside each entry of `models.shapes.SHAPES`.
     """
     if name not in shapes.SHAPES:
         known = ", ".join(shapes.SHAPES)

@@ -167,17 +167,6 @@ def current_rss() -> int:
     return int(psutil.Process().memory_info().rss)
 
 
-def gpu_peak() -> int | None:
-    """Tell the most GPU memory PyTorch's tensors have taken so far.
-
-    Returns:
-        Bytes on the current device; None when PyTorch sees no GPU.
-    """
-    import torch
-
-    return torch.cuda.max_memory_allocated() if torch.cuda.is_available() else None
-
-
 def human(n: float, binary: bool = False) -> str:
     """Write a number of bytes for people.
 

@@ -1,15 +1,18 @@
-"""What a frozen encoder says about a text: one vector, computed once and kept on disk."""
+"""What a frozen encoder says about a text: one vector, computed once and kept on disk.
+
+Not by joblib.Memory: it took a file with two wrong bytes for good (compressed it notices, ten times slower), shows
+the reader a traceback for a truncated one, stops on a folder that it cannot make, and unpickles what it reads.
+"""
 
 import hashlib
+import io
 import json
-import os
-import tempfile
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from ..core import settings
+from ..core import files, settings
 from ..core.settings import LabError
 from . import sources
 
@@ -44,7 +47,6 @@ def embeddings(
         LabError: when there are no texts, one of them is not a string, or an option is unknown.
     """
     texts = _checked(texts, layers, pooling, batch_size, max_length)
-
     model = sources.source("encoder")
     options = {"layers": layers, "pooling": pooling, "max_length": max_length, "reduced": _use_bfloat16()}
     path = settings.current().workspace / "features" / f"{_key(texts, model, options)}.npz"
@@ -92,7 +94,7 @@ def _compute(
     # memory shows at once.
     order = sorted(range(len(ids)), key=lambda index: -len(ids[index]))
     parts = []
-    with torch.inference_mode(), _reduced_precision(model.device.type):
+    with torch.inference_mode(), torch.autocast("cpu", torch.bfloat16, _use_bfloat16()):
         for start in range(0, len(order), batch_size):
             rows = [ids[index] for index in order[start : start + batch_size]]
             batch = tokenizer.pad({"input_ids": rows}, return_tensors="pt").to(model.device)
@@ -113,18 +115,14 @@ def _pool(states: Any, mask: Any, pooling: str) -> "np.ndarray":
 
 
 def _use_bfloat16() -> bool:
-    """Tell whether this CPU multiplies bfloat16 matrices faster than float32 ones."""
+    """Tell whether this CPU multiplies bfloat16 matrices faster than float32 ones.
+
+    Measured on 3,000 movie sentences: a linear probe reads every layer equally well (within 0.001) and the
+    forward passes take between a fifth and a half of the time.
+    """
     import torch
 
     return settings.device() == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
-
-
-def _reduced_precision(device: str) -> Any:
-    # Measured on 3,000 movie sentences: a linear probe reads every layer equally well (within 0.001) and the
-    # forward passes take between a fifth and a half of the time.
-    import torch
-
-    return torch.autocast(device, dtype=torch.bfloat16, enabled=device == "cpu" and _use_bfloat16())
 
 
 def _key(texts: list[str], source: str, options: dict[str, Any]) -> str:
@@ -137,14 +135,12 @@ def _identity(source: str) -> list[str]:
     folder = Path(source)
     if not folder.is_dir():
         return [source]
-    names = sorted(
-        name for name in os.listdir(folder) if name.endswith((".json", ".safetensors", ".bin", ".txt"))
-    )
-    identity = []
-    for name in names:
-        with open(folder / name, "rb") as file:
-            identity.append(f"{name} {hashlib.file_digest(file, 'sha256').hexdigest()}")
-    return identity
+    digests = []
+    for path in sorted(folder.iterdir()):
+        if path.name.endswith((".json", ".safetensors", ".bin", ".txt")):
+            with path.open("rb") as file:
+                digests.append(f"{path.name} {hashlib.file_digest(file, 'sha256').hexdigest()}")
+    return digests
 
 
 def _read(path: Path, count: int) -> "np.ndarray | None":
@@ -162,14 +158,9 @@ def _read(path: Path, count: int) -> "np.ndarray | None":
 def _write(path: Path, features: "np.ndarray") -> None:
     import numpy as np
 
+    packed = io.BytesIO()
+    np.savez(packed, features=features)
     try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        # A folder beside the target: os.replace is one step only within one file system.
-        with tempfile.TemporaryDirectory(dir=path.parent, ignore_cleanup_errors=True) as folder:
-            np.savez(Path(folder) / path.name, features=features)
-            os.replace(Path(folder) / path.name, path)
-    except OSError as error:
-        # The lesson has its features; only the next run pays for this.
-        print(
-            f"Could not keep the features in {path.parent} ({error.strerror}); the next run computes them again."
-        )
+        files.write(path, packed.getvalue())
+    except LabError as error:  # the lesson has its features; only the next run pays for this
+        print(f"The features are not kept, the next run computes them again. {error}")

@@ -144,6 +144,6 @@ def test_importing_stays_cheap(module):
     import sys
 
     heavy = "{'torch', 'transformers', 'matplotlib', 'ipywidgets', 'peft'}"
-    code = f"import sys, labhelpers.{module}; print(sorted({heavy} & set(sys.modules)))"
+    code = f"import sys, labhelpers.models.{module}; print(sorted({heavy} & set(sys.modules)))"
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == "[]"
