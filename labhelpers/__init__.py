@@ -35,6 +35,8 @@ _FORMER = {
     "project_checks": "lesson.project.checks",
     "project_data": "lesson.project.data",
     "project_report": "lesson.project.report",
+    "start": "tools.start_page",
+    "timer": "display.timer",
 }
 
 

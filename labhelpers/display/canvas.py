@@ -9,7 +9,6 @@ from collections.abc import Sequence
 from io import BytesIO
 from typing import TYPE_CHECKING, Any
 
-from ..core.settings import LabError
 from .labels import (
     CARD,
     INK,
@@ -60,12 +59,7 @@ style_once = functools.cache(apply_style)
 
 
 def plain_axes(title: str, xlabel: str, ylabel: str, height: float = 3.8) -> "tuple[Figure, Axes]":
-    """Make a figure with one empty chart and the title at its left edge.
-
-    Args:
-        title, xlabel, ylabel: texts; an empty one takes no room.
-        height: of the figure, in inches.
-    """
+    """Make a figure with one empty chart and the title at its left edge; `height` in inches."""
     from matplotlib.figure import Figure
 
     style_once()
@@ -79,12 +73,7 @@ def plain_axes(title: str, xlabel: str, ylabel: str, height: float = 3.8) -> "tu
 
 
 def row_axes(rows: Sequence[str], title: str, xlabel: str, ylabel: str) -> "tuple[Figure, Axes]":
-    """Make a chart with one named row per entry, the first at the top.
-
-    Args:
-        rows: n names, wrapped.
-        title, xlabel, ylabel: as in `plain_axes`.
-    """
+    """Make a chart with one named row per entry, the first at the top."""
     lines = max(row.count("\n") + 1 for row in rows)
     row_height = (ROW * lines + 10) / 72
     figure, axes = plain_axes(title, xlabel, ylabel, height=1.2 + row_height * len(rows))
@@ -117,50 +106,18 @@ def references(axes: "Axes", reference: float | None, label: str, guess: Any, fu
     vertical_lines(axes, drawn)
 
 
-def grid(function: str, matrix: Any) -> Any:
-    """Turn rows of numbers into an array of shape (rows, columns).
-
-    Raises:
-        LabError: when it is not a grid of finite numbers.
-    """
-    import numpy as np
-
-    try:
-        cells = np.asarray(matrix, dtype=float)
-    except (TypeError, ValueError) as error:
-        raise LabError(
-            f"plots.{function}(): `matrix` should hold rows of equally many numbers: {error}."
-        ) from error
-    if cells.ndim != 2 or not cells.size or not np.isfinite(cells).all():
-        raise LabError(
-            f"plots.{function}(): `matrix` should be a grid (rows, columns) of finite numbers; its shape is "
-            f"{cells.shape}. Take one head or one example first, for example `matrix[0]`."
-        )
-    return cells
-
-
 def cell_axes(
     cells: Any, texts: Sequence[Sequence[str]] | None, rows: Sequence[str], columns: Sequence[str],
     limits: tuple[float, float], title: str, xlabel: str, ylabel: str,
 ) -> "AxesImage":  # fmt: skip
-    """Draw a grid of colours from light (low) to dark blue (high), with a text in each cell.
-
-    Args:
-        cells: array of shape (rows, columns).
-        texts: as many texts, or None for none.
-        rows, columns: their names.
-        limits: the values of the lightest and the darkest colour.
-        title, xlabel, ylabel: as in `plain_axes`.
-    """
+    """Draw an array as shades of blue between two limits, with a text in each cell or none."""
     from matplotlib.colors import LinearSegmentedColormap
 
     lines = 1 if not texts else max(text.count("\n") + 1 for row in texts for text in row)
     cell_width = min(88.0, 420 / len(columns))
-    row_height = (
-        max(ROW * lines + 12, min(cell_width * 0.55, 300 / len(rows)))
-        if texts
-        else max(15.0, 300 / len(rows))
-    )
+    row_height = max(15.0, 300 / len(rows))
+    if texts:
+        row_height = max(ROW * lines + 12, min(cell_width * 0.55, 300 / len(rows)))
     figure, axes = plain_axes(title, xlabel, ylabel, height=1.3 + row_height * len(rows) / 72)
     figure.set_figwidth(min(WIDTH, 3.2 + cell_width * len(columns) / 72))
     shades = LinearSegmentedColormap.from_list("course", ["#EEF3F7", "#7FB3D5", "#0072B2", "#08304F"])
@@ -186,12 +143,7 @@ def png_of(figure: "Figure") -> bytes:
 
 
 def display_png(png: bytes, alt: str) -> None:
-    """Put a PNG with its alt text on the page, or print the text where there is no page.
-
-    Args:
-        png: the picture, at SHARPNESS times its size on the page.
-        alt: its description.
-    """
+    """Put a PNG on the page at 1/SHARPNESS of its size, or print its alt text where there is no page."""
     from IPython.core.interactiveshell import InteractiveShell
     from IPython.display import display
 

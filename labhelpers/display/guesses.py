@@ -8,9 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from ..core import files, settings
-from ..core.files import keep_aside, locked
 from ..core.settings import LabError
-from . import page as widget_page
+from . import page, words
 
 
 @dataclass(frozen=True, repr=False)
@@ -79,39 +78,38 @@ def predict(id: str, question: str, low: float, high: float, unit: str = "") -> 
 def _show_slider(guess: Guess) -> None:
     import ipywidgets
 
-    start = guess.value if guess.value is not None else (guess.low + guess.high) / 2
+    earlier = guess.value
+    start = (guess.low + guess.high) / 2 if earlier is None else min(max(earlier, guess.low), guess.high)
     slider = ipywidgets.FloatSlider(
-        value=min(max(start, guess.low), guess.high), min=guess.low, max=guess.high, step=round_step(guess.low, guess.high),
-        description=guess.unit, tooltip=guess.question, continuous_update=False, layout={"width": "min(100%, 32em)"},
+        start, min=guess.low, max=guess.high, step=round_step(guess.low, guess.high), description=guess.unit,
+        tooltip=guess.question, continuous_update=False, layout={"width": "min(100%, 32em)"},
     )  # fmt: skip
     button = ipywidgets.Button(description="This is my guess", button_style="primary")
-    status = ipywidgets.HTML(
-        _status(repr(guess) if guess.value is not None else "Move the slider, then press the button.")
-    )
+    status = ipywidgets.HTML()
 
-    def save(_: Any) -> None:
+    def say(text: str) -> None:
+        status.value = f'<span role="status">{html.escape(text)}</span>'
+
+    def press(_: Any) -> None:
         try:
-            _save_guess(guess.id, slider.value)
-            status.value = _status(f"Saved. {repr(guess).capitalize()}.")
+            save(guess.id, slider.value)
+            say(f"Saved. {repr(guess).capitalize()}.")
         except LabError as error:
-            status.value = _status(str(error))
+            say(str(error))
 
-    button.on_click(save)
+    say("Move the slider, then press the button." if earlier is None else repr(guess))
+    button.on_click(press)
     question = ipywidgets.HTML(f"<b>{html.escape(guess.question)}</b>")
-    widget_page.show(ipywidgets.VBox([question, slider, ipywidgets.HBox([button, status])]))
-
-
-def _status(text: str) -> str:
-    return f'<span role="status">{html.escape(text)}</span>'
+    page.show(ipywidgets.VBox([question, slider, ipywidgets.HBox([button, status])]))
 
 
 def _verdict(guess: float | None, result: float, span: float, unit: str) -> str:
     shown = _amount(result, unit)
     if guess is None:
         return f"The result is {shown}. You made no guess this time; the next one is more fun with one."
-    both = f"You guessed {_amount(guess, unit)} and the result is {shown}"
-    distance = abs(guess - result)
-    if _amount(guess, unit) == shown:
+    guessed, distance = _amount(guess, unit), abs(guess - result)
+    both = f"You guessed {guessed} and the result is {shown}"
+    if guessed == shown:
         return f"{both}: spot on."
     if distance <= 0.05 * span:
         return f"{both}: very close."
@@ -121,23 +119,24 @@ def _verdict(guess: float | None, result: float, span: float, unit: str) -> str:
     return f"{both}: much {side} than you thought. Remember this one; surprises are where we learn most."
 
 
-def _guesses_path() -> Path:
+def _path() -> Path:
     return settings.current().workspace / "guesses.json"
 
 
 def _guesses() -> dict[str, Any]:
     try:
-        saved = json.loads(_guesses_path().read_text(encoding="utf-8"))
+        saved = json.loads(_path().read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return {}
     return saved if isinstance(saved, dict) else {}
 
 
-def _save_guess(id: str, value: float) -> None:
-    with locked():
-        if _guesses_path().exists() and not _guesses():
-            keep_aside(_guesses_path())
-        files.write(_guesses_path(), json.dumps({**_guesses(), id: value}, indent=1) + "\n")
+def save(id: str, value: float) -> None:
+    """Keep a guess; a file of guesses that cannot be read is set aside as it is."""
+    with files.locked():
+        if _path().exists() and not _guesses():
+            files.keep_aside(_path())
+        files.write(_path(), json.dumps({**_guesses(), id: value}, indent=1) + "\n")
 
 
 def round_step(low: float, high: float) -> float:
@@ -146,8 +145,7 @@ def round_step(low: float, high: float) -> float:
 
 
 def _amount(value: float, unit: str) -> str:
-    digits = f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.3g}"
-    return f"{digits} {unit}".strip()
+    return f"{words.number(value)} {unit}".strip()
 
 
 def _finite(function: str, argument: str, value: Any) -> float:

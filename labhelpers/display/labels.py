@@ -6,6 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from ..core.settings import LabError
+from . import words
 
 INK = "#222222"
 QUIET = "#5F5F5F"
@@ -14,39 +15,36 @@ LABEL_SIZE = 10
 ROW = 14.0  # points: one line of text at LABEL_SIZE, with air
 
 
-def numbers(function: str, argument: str, values: Any, length: int | None = None, gaps: bool = False) -> Any:
-    """Turn a column of numbers into an array, or say what is wrong with it.
+def numbers(
+    function: str, argument: str, values: Any, length: int | None = None, gaps: bool = False, dimensions: int = 1
+) -> Any:  # fmt: skip
+    """Turn a list (1 dimension) or a grid (2) of numbers into a float array, or say what is wrong with it.
 
     Args:
-        function: name of the chart, for the message.
-        argument: name of the argument, for the message.
-        values: any sequence of n numbers.
+        function, argument: names of the chart and of its argument, for the message.
+        values: any sequence of n numbers, or of rows of equally many.
         length: the n that is needed; None for any n ≥ 1.
-        gaps: whether NaN may stand for a missing number.
-
-    Returns:
-        A float array of shape (n,).
-
-    Raises:
-        LabError: when it is empty, has another length, or holds something that is not a finite number.
+        gaps: whether NaN may stand for a missing number, as long as there is another one.
+        dimensions: 1 or 2.
     """
     import numpy as np
 
     where = f"plots.{function}(): `{argument}`"
+    wanted = "a flat list of numbers" if dimensions == 1 else "a grid: rows of equally many numbers"
     try:
         array = np.asarray(list(values), dtype=float)
     except (TypeError, ValueError) as error:
-        raise LabError(f"{where} should be a list of numbers, but it is {_short(values)}.") from error
-    if array.ndim != 1 or not array.size:
-        raise LabError(f"{where} should be a flat list with at least one number, but it is {_short(values)}.")
+        raise LabError(f"{where} should be {wanted}, but it is {_short(values)}.") from error
+    if array.ndim != dimensions or not array.size:
+        hint = f" Take one of them, for example `{argument}[0]`." if array.ndim > dimensions else ""
+        raise LabError(f"{where} should be {wanted}, at least one; its shape is {array.shape}.{hint}")
     if length is not None and len(array) != length:
         raise LabError(f"{where} has {len(array)} numbers, but {length} are needed. Give one for each label.")
-    bad = np.isinf(array) | (np.isnan(array) & (not gaps))
-    if bad.any() or np.isnan(array).all():
-        first = int(np.argmax(~np.isfinite(array)))
-        raise LabError(
-            f"{where} holds {array[first]} at position {first}. Find out where it comes from first."
-        )
+    bad = np.isinf(array) if gaps and not np.isnan(array).all() else ~np.isfinite(array)
+    if bad.any():
+        first = tuple(np.argwhere(bad)[0].tolist())
+        at = first[0] if dimensions == 1 else first
+        raise LabError(f"{where} holds {array[first]} at position {at}. Find out where it comes from first.")
     return array
 
 
@@ -65,20 +63,7 @@ def triple(at: int, interval: Any) -> tuple[float, float, float]:
 
 
 def names(function: str, argument: str, labels: Sequence[Any], length: int | None = None) -> list[str]:
-    """Turn labels into strings short enough to stand beside a row.
-
-    Args:
-        function: name of the chart, for the message.
-        argument: name of the argument, for the message.
-        labels: n labels.
-        length: the n that is needed; None for any n ≥ 1.
-
-    Returns:
-        n strings, wrapped at 28 characters.
-
-    Raises:
-        LabError: when there are none, when it is one string, or when n is not `length`.
-    """
+    """Turn labels into strings, wrapped to stand beside a row; LabError unless there are `length` of them."""
     if isinstance(labels, str) or not isinstance(labels, Sequence) or not len(labels):
         raise LabError(f"plots.{function}(): `{argument}` should be a list of labels, not {_short(labels)}.")
     if length is not None and len(labels) != length:
@@ -89,12 +74,8 @@ def names(function: str, argument: str, labels: Sequence[Any], length: int | Non
 
 
 def figure_text(number: float) -> str:
-    """Write a number the way a person would: three significant digits, thousands with a comma."""
-    if number == 0 or 1e-4 <= abs(number) < 999.5:
-        text = f"{number:.3g}"
-    else:
-        text = f"{number:,.0f}" if 999.5 <= abs(number) < 1e12 else f"{number:.2e}"
-    return text.replace("-", "−")
+    """Write a number on a figure, with a true minus sign."""
+    return words.number(number).replace("-", "−")
 
 
 def figure_texts(numbers: Sequence[float]) -> list[str]:
@@ -110,14 +91,7 @@ def figure_texts(numbers: Sequence[float]) -> list[str]:
 def spread(positions: Sequence[float], gap: float, low: float, high: float) -> list[float]:
     """Move positions apart as little as possible (least squares) until they are `gap` from each other.
 
-    Args:
-        positions: n wished positions, in any order.
-        gap: smallest distance wanted.
-        low: nothing goes below this.
-        high: nothing goes above this, as long as n labels fit.
-
-    Returns:
-        n positions in the order given.
+    Nothing goes below `low`, and nothing above `high` as long as all fit.
 
     Source: pooling of adjacent violators, the standard solution of isotonic regression.
     """
@@ -169,22 +143,13 @@ def line_ends(axes: Any, ends: Mapping[str, tuple[float, float, str]]) -> None:
         leader = {"arrowstyle": "-", "color": colour, "lw": 1.2, "shrinkA": 0, "shrinkB": 3}
         axes.annotate("", (x, y), (1.04, share), "data", "axes fraction", leader, annotation_clip=False)
         axes.annotate(
-            name,
-            (1.05, share),
-            xycoords="axes fraction",
-            va="center",
-            fontsize=LABEL_SIZE,
+            name, (1.05, share), xycoords="axes fraction", va="center", fontsize=LABEL_SIZE,
             annotation_clip=False,
-        )
+        )  # fmt: skip
 
 
 def vertical_lines(axes: Any, lines: Mapping[str, tuple[float, str, str]]) -> None:
-    """Draw vertical lines with their names above the axes, in as many rows as it takes to keep them apart.
-
-    Args:
-        axes: the Axes.
-        lines: name → (x, colour, line style).
-    """
+    """Draw name → (x, colour, line style), the names above the axes in as many rows as keep them apart."""
     if not lines:
         return
     for x, colour, style in lines.values():
@@ -208,13 +173,7 @@ def vertical_lines(axes: Any, lines: Mapping[str, tuple[float, str, str]]) -> No
 
 
 def column_ticks(axes: Any, labels: Sequence[str], cell_points: float) -> None:
-    """Name the columns of a grid: flat where the names fit, upright where they do not, thinned where even that fails.
-
-    Args:
-        axes: the Axes of the grid, columns at 0, 1, 2, …
-        labels: n names.
-        cell_points: width of a column in points.
-    """
+    """Name the columns of a grid: flat where that fits, else upright, and thinned where even that does not."""
     step = max(1, -int(-ROW // cell_points))
     shown = range(0, len(labels), step)
     ticks = [textwrap.fill(labels[at], 14, break_long_words=False) for at in shown]
@@ -226,11 +185,7 @@ def column_ticks(axes: Any, labels: Sequence[str], cell_points: float) -> None:
 
 
 def readable_on(colour: Sequence[float]) -> str:
-    """Choose black or white text, whichever has the higher contrast (WCAG 2.2, at least 4.5) on a colour.
-
-    Args:
-        colour: red, green, blue between 0 and 1; more numbers are ignored.
-    """
+    """Choose black or white text, whichever has the higher contrast (WCAG 2.2, at least 4.5) on an RGB colour."""
     linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in colour[:3]]
     luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
     return "white" if 1.05 / (luminance + 0.05) > (luminance + 0.05) / 0.05 else "black"

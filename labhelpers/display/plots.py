@@ -14,7 +14,6 @@ from .canvas import (
     apply_style,
     cell_axes,
     display_png,
-    grid,
     plain_axes,
     png_of,
     references,
@@ -233,7 +232,7 @@ def confusion(
     """
     import numpy as np
 
-    counts = grid("confusion", matrix)
+    counts = numbers("confusion", "matrix", matrix, dimensions=2)
     rows = names("confusion", "labels", labels, len(counts))
     if counts.shape[0] != counts.shape[1] or (counts < 0).any():
         raise LabError(
@@ -291,7 +290,7 @@ def heatmap(
     Raises:
         LabError: when the matrix is not a grid of finite numbers or labels do not match.
     """
-    cells = grid("heatmap", matrix)
+    cells = numbers("heatmap", "matrix", matrix, dimensions=2)
     height, width = cells.shape
     rows = names("heatmap", "row_labels", row_labels or [str(at) for at in range(height)], height)
     columns = names("heatmap", "column_labels", column_labels or [str(at) for at in range(width)], width)

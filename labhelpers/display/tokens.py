@@ -1,6 +1,5 @@
 """Shows how a tokenizer cuts a text: as a page for a browser and as a table for a terminal."""
 
-import html
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,9 +11,35 @@ MOST_TOKENIZERS = 6
 MOST_TOKENS_SHOWN = 240
 TABLE_WIDTH = 100
 TABLE_LINES = 25
-# Dark text on these has a contrast above 10, whatever theme surrounds the card.
-CHIPS = ("#DCEBF7", "#FBE6CF", "#DDF1E8", "#F6E1EE")
-CARD = "background:#FBFAF7;color:#222;border-radius:6px;padding:.8em 1em;margin:.6em 0"
+# Dark text on these colours has a contrast above 10, whatever theme surrounds the card.
+PAGE = """
+<style>
+.course-tokens {background: #FBFAF7; color: #222; border-radius: 6px; padding: .8em 1em; margin: .6em 0;}
+.course-tokens p {margin: .4em 0;}
+.course-tokens ol {list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 3px;}
+.course-tokens li {
+    background: #DCEBF7; color: #1B1B1B; border: 1px solid #8A8A8A; border-radius: 4px; padding: 1px 5px;
+    margin: 0; line-height: 1.3; text-align: center; font-family: monospace; white-space: pre;
+}
+.course-tokens li:nth-child(4n+2) {background: #FBE6CF;}
+.course-tokens li:nth-child(4n+3) {background: #DDF1E8;}
+.course-tokens li:nth-child(4n) {background: #F6E1EE;}
+.course-tokens li.marked {background: #FFFFFF; border: 2px dashed #444;}
+.course-tokens span {font-size: .75em; color: #333;}
+</style>
+{% for card in cards %}<section class="course-tokens">
+<p><b>{{ card.name }}: {{ card.tokens|length }} tokens, {{ "%.1f"|format(card.per_token) }} characters per token</b></p>
+<ol aria-label="Tokens of {{ card.name }}">
+{% for each in card.tokens[:most] %}
+<li aria-label="{{ each.text }}, id {{ each.id }}{{ ", " ~ each.kind if each.kind }}"{% if each.kind %} class="marked"{% endif %}>
+{{- each.text }}<br><span>{{ each.id }}{{ " " ~ each.kind if each.kind }}</span></li>
+{% endfor %}
+</ol>
+{% if card.tokens|length > most %}<p>… and {{ "{:,}".format(card.tokens|length - most) }} more</p>{% endif %}
+{% if card.shares %}<p>As a batch with one example per line: <b>{{ "{:.0%}".format(card.shares[0]) }}</b> padding when
+padded to the longest line, <b>{{ "{:.0%}".format(card.shares[1]) }}</b> when padded to {{ max_length }} tokens.</p>{% endif %}
+</section>{% endfor %}
+"""
 
 
 @dataclass(frozen=True)
@@ -27,11 +52,7 @@ class Token:
 
 
 def check(tokenizers: Any, text: Any, max_length: Any) -> None:
-    """Complain about input that cannot be shown.
-
-    Raises:
-        LabError: see `widgets.tokenizer_explorer`.
-    """
+    """Complain about input that cannot be shown."""
     if not isinstance(tokenizers, Mapping) or not 1 <= len(tokenizers) <= MOST_TOKENIZERS:
         raise LabError(
             f"tokenizer_explorer(): `tokenizers` should be a dictionary name → tokenizer with 1 to {MOST_TOKENIZERS} "
@@ -52,15 +73,7 @@ def check(tokenizers: Any, text: Any, max_length: Any) -> None:
 
 
 def cut(tokenizer: Any, text: str) -> list[Token]:
-    """Tokenize a text, special tokens included.
-
-    Args:
-        tokenizer: a Hugging Face tokenizer.
-        text: any text.
-
-    Returns:
-        The tokens in order, as the model would see them.
-    """
+    """Tokenize a text as the model would see it, special tokens included."""
     special, tokens = set(tokenizer.all_special_ids), []
     for id in tokenizer(text, truncation=False, verbose=False)["input_ids"]:
         # GPT-like tokenizers declare their end marker as "unknown" too; only a token called so means it.
@@ -77,15 +90,9 @@ def characters_per_token(tokens: list[Token], text: str) -> float:
 
 
 def padding_shares(tokenizer: Any, text: str, max_length: int) -> tuple[float, float] | None:
-    """Work out which share of a batch would be padding if each line were an example.
+    """Work out which share of a batch would be padding if each line of the text were an example.
 
-    Args:
-        tokenizer: a Hugging Face tokenizer.
-        text: lines; empty ones do not count.
-        max_length: longer lines are cut here.
-
-    Returns:
-        Shares between 0 and 1 when padded to the longest line and to `max_length`; None below two lines.
+    Returns shares between 0 and 1, padded to the longest line and to `max_length`; None below two lines.
     """
     lines = [line for line in text.splitlines() if line.strip()]
     if len(lines) < 2:
@@ -96,30 +103,21 @@ def padding_shares(tokenizer: Any, text: str, max_length: int) -> tuple[float, f
 
 
 def page(tokenizers: Mapping[str, Any], text: str, max_length: int) -> str:
-    """Write the tokens as HTML: one card per tokenizer, one labelled chip per token.
+    """Write the tokens as HTML: one card per tokenizer, one labelled chip per token; no script, any theme."""
+    from jinja2 import Environment, StrictUndefined
 
-    Args:
-        tokenizers: name → tokenizer.
-        text: any text; it is escaped.
-        max_length: for the padding sentence.
-
-    Returns:
-        HTML that needs no script and reads well in light and dark themes.
-    """
-    return "".join(_card(name, tokenizer, text, max_length) for name, tokenizer in tokenizers.items())
+    cards = []
+    for name, tokenizer in tokenizers.items():
+        tokens = cut(tokenizer, text)
+        shares = padding_shares(tokenizer, text, max_length)
+        per_token = characters_per_token(tokens, text)
+        cards.append({"name": name, "tokens": tokens, "per_token": per_token, "shares": shares})
+    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
+    return template.render(cards=cards, most=MOST_TOKENS_SHOWN, max_length=max_length)
 
 
 def table(tokenizers: Mapping[str, Any], text: str, max_length: int) -> str:
-    """Write counts and pieces as text, at most 25 lines.
-
-    Args:
-        tokenizers: name → tokenizer, at most 6.
-        text: any text.
-        max_length: for the padding column.
-
-    Returns:
-        One line of counts per tokenizer under a heading, then the first pieces of each.
-    """
+    """Write counts and the first pieces as text, at most 25 lines."""
     width = max(len("tokenizer"), *(len(name) for name in tokenizers))
     lines = [
         f"{'tokenizer':{width}}  tokens  characters per token  padding to longest line  padding to {max_length} tokens"
@@ -136,41 +134,6 @@ def table(tokenizers: Mapping[str, Any], text: str, max_length: int) -> str:
         row = f"{name}: " + " | ".join(f"{token.text} {token.id}" for token in tokens)
         pieces += textwrap.wrap(row, TABLE_WIDTH, max_lines=most, placeholder=" …", subsequent_indent="  ")
     return "\n".join([*lines, "", *pieces])
-
-
-def _card(name: str, tokenizer: Any, text: str, max_length: int) -> str:
-    tokens = cut(tokenizer, text)
-    chips = "".join(_chip(at, token) for at, token in enumerate(tokens[:MOST_TOKENS_SHOWN]))
-    more = f"<p>… and {len(tokens) - MOST_TOKENS_SHOWN:,} more</p>" if len(tokens) > MOST_TOKENS_SHOWN else ""
-    title = f"{html.escape(name)}: {len(tokens)} tokens, {characters_per_token(tokens, text):.1f} characters per token"
-    return (
-        f'<section style="{CARD}"><p style="margin:0 0 .4em"><b>{title}</b></p>'
-        f'<ol aria-label="Tokens of {html.escape(name)}" style="list-style:none;margin:0;padding:0;display:flex;'
-        f'flex-wrap:wrap;gap:3px">{chips}</ol>{more}{_padding(tokenizer, text, max_length)}</section>'
-    )
-
-
-def _chip(at: int, token: Token) -> str:
-    marked = bool(token.kind)
-    colour = "#FFFFFF" if marked else CHIPS[at % len(CHIPS)]
-    border = "2px dashed #444" if marked else "1px solid #8A8A8A"
-    label = html.escape(f"{token.text}, id {token.id}" + (f", {token.kind}" if marked else ""))
-    small = html.escape(f"{token.id} {token.kind}".strip())
-    return (
-        f'<li aria-label="{label}" style="background:{colour};color:#1B1B1B;border:{border};border-radius:4px;'
-        f'padding:1px 5px;margin:0;line-height:1.3;text-align:center;font-family:monospace;white-space:pre">'
-        f'{html.escape(token.text)}<br><span style="font-size:.75em;color:#333">{small}</span></li>'
-    )
-
-
-def _padding(tokenizer: Any, text: str, max_length: int) -> str:
-    shares = padding_shares(tokenizer, text, max_length)
-    if shares is None:
-        return ""
-    return (
-        f'<p style="margin:.5em 0 0">As a batch with one example per line: <b>{shares[0]:.0%}</b> padding when padded '
-        f"to the longest line, <b>{shares[1]:.0%}</b> when padded to {max_length} tokens.</p>"
-    )
 
 
 def _visible(tokenizer: Any, id: int) -> str:

@@ -95,33 +95,30 @@ def tokenizer_explorer(tokenizers: Mapping[str, Any], text: str, max_length: int
         return
     import ipywidgets
 
-    box = ipywidgets.Textarea(
-        value=text,
-        description="Your text",
-        continuous_update=False,
-        layout={"width": "100%", "height": "5em"},
-    )
-    page = ipywidgets.HTML(tokens.page(tokenizers, text, max_length))
-    box.observe(
-        lambda change: setattr(page, "value", tokens.page(tokenizers, change["new"], max_length)), "value"
-    )
+    layout = {"width": "100%", "height": "5em"}
+    box = ipywidgets.Textarea(text, description="Your text", continuous_update=False, layout=layout)
+    page = ipywidgets.HTML()
+
+    def cut(_: Any = None) -> None:
+        page.value = tokens.page(tokenizers, box.value, max_length)
+
+    box.observe(cut, "value")
+    cut()
     hint = ipywidgets.HTML("Change the text, then press Tab (or click elsewhere) to cut it again.")
     widget_page.show(ipywidgets.VBox([box, hint, page]))
 
 
 def _start(function: Callable[..., Any], name: str, control: Any) -> Any:
-    """Where a control begins: the function's own default if it has one, else the middle, the first, or the value."""
+    """Where a control begins: as it is, else at the function's own default, at the first choice, or in the middle."""
     _check_control(name, control)
+    if isinstance(control, bool | str):
+        return control
     parameter = inspect.signature(function).parameters.get(name)
-    if (
-        parameter is not None
-        and parameter.default is not inspect.Parameter.empty
-        and not isinstance(control, bool | str)
-    ):
+    if parameter is not None and parameter.default is not parameter.empty:
         _check_value(name, control, parameter.default)
         return parameter.default
-    if not isinstance(control, tuple):
-        return control[0] if isinstance(control, list) else control
+    if isinstance(control, list):
+        return control[0]
     low, high, step = _range(control)
     return low + round((high - low) / 2 / step) * step
 
@@ -143,10 +140,8 @@ def _check_value(name: str, control: Any, value: Any) -> None:
         fits, wanted = value in control, f"one of {control}"
     elif isinstance(control, tuple):
         is_number = isinstance(value, int | float) and not isinstance(value, bool)
-        fits, wanted = (
-            is_number and control[0] <= value <= control[1],
-            f"between {control[0]} and {control[1]}",
-        )
+        fits = is_number and control[0] <= value <= control[1]
+        wanted = f"between {control[0]} and {control[1]}"
     else:
         fits, wanted = isinstance(value, type(control)), f"of type {type(control).__name__}"
     if not fits:
@@ -185,30 +180,20 @@ def _show_controls(exploration: Exploration) -> None:
 
 
 def _control(name: str, control: Any, value: Any) -> Any:
-    import ipywidgets
+    """Let ipywidgets choose the kind of control; give it a name and room, and let it act when it is let go."""
+    from ipywidgets import interactive
 
-    look = {"description": name.replace("_", " "), "style": {"description_width": "initial"}}
-    if isinstance(control, bool):
-        return ipywidgets.Checkbox(value=value, indent=False, **look)
-    if isinstance(control, list):
-        return ipywidgets.Dropdown(options=control, value=value, **look)
-    if isinstance(control, str):
-        return ipywidgets.Text(value=value, continuous_update=False, layout={"width": "100%"}, **look)
-    low, high, step = _range(control)
-    kind = (
-        ipywidgets.IntSlider
-        if all(isinstance(part, int) for part in (low, high, step))
-        else ipywidgets.FloatSlider
-    )
-    digits = (
-        {}
-        if kind is ipywidgets.IntSlider
-        else {"readout_format": f".{max(0, -math.floor(math.log10(step)))}f"}
-    )
-    return kind(
-        value=value, min=low, max=high, step=step, continuous_update=False,
-        layout={"width": "min(100%, 36em)"}, **digits, **look,
-    )  # fmt: skip
+    is_range = isinstance(control, tuple)
+    made = interactive.widget_from_abbrev(_range(control) if is_range else control, value)
+    made.description, made.style.description_width = name.replace("_", " "), "initial"
+    if made.has_trait("continuous_update"):
+        made.continuous_update = False
+        made.layout.width = "min(100%, 36em)" if is_range else "100%"
+    if made.has_trait("indent"):
+        made.indent = False
+    if made.has_trait("readout_format") and isinstance(made.step, float):
+        made.readout_format = f".{max(0, -math.floor(math.log10(made.step)))}f"
+    return made
 
 
 def _run(exploration: Exploration) -> None:

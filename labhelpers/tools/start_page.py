@@ -5,12 +5,12 @@ from typing import Any
 
 from ..core import files, timetable
 from ..core.settings import current
-from ..progress import standing, standing_view, tracker
+from ..progress import standing, standing_view
 from ..progress.standing import Standing, Step
 from .authoring import notebooks
 
-REFRESH = "# Run this cell to bring the page up to date.\nfrom labhelpers import start\n\nstart.show()"
-TIMER = "# A focus timer: run this cell, then press Start.\nfrom labhelpers import timer\n\ntimer.show()"
+REFRESH = "# Run this cell to bring the page up to date.\nfrom labhelpers.tools import start_page\n\nstart_page.show()"
+TIMER = "# A focus timer: run this cell, then press Start.\nfrom labhelpers.display import timer\n\ntimer.show()"
 HABITS = [
     "- Before: `lab start` shows what you wrote last time and what today is for. `lab mlflow` opens your runs.",
     "- After: `lab wrap-up` files a journal entry and looks at tomorrow.",
@@ -116,14 +116,14 @@ def _milestones(now: Standing) -> list[str]:
 def _techniques(now: Standing) -> list[str]:
     rows = [(f"**{row[0].technique}**", *map(_technique, row)) for row in now.techniques]
     absent = [cell.text for row in now.techniques for cell in row if cell.state == "does not exist"]
-    return [*_table(("technique", *tracker.LEVELS), rows), "", *(f"- {text}." for text in absent)]
+    return [*_table(("technique", *standing.LEVELS), rows), "", *(f"- {text}." for text in absent)]
 
 
-def _technique(cell: tracker.Cell) -> str:
+def _technique(cell: standing.Cell) -> str:
     if cell.lesson is None:
         return standing_view.cell(cell)
     link = f"[{timetable.label(cell.lesson)}]({cell.lesson['lesson']}.ipynb)"
-    return f"{tracker.MARKS[cell.state]} {cell.state}: {link}"
+    return f"{standing.MARKS[cell.state]} {cell.state}: {link}"
 
 
 def _table(heads: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:

@@ -192,7 +192,7 @@ def test_labels_move_as_little_as_needed():
 
 @pytest.mark.parametrize(
     ("number", "text"),
-    [(0, "0"), (0.12345, "0.123"), (-2, "−2"), (999.7, "1,000"), (1234567, "1,234,567"), (1e-6, "1.00e−06")],
+    [(0, "0"), (0.12345, "0.123"), (-2, "−2"), (999.7, "1,000"), (1234567, "1,234,567"), (1e-6, "1e−06")],
 )
 def test_numbers_are_written_as_people_write_them(number, text):
     assert figure_text(number) == text

@@ -143,8 +143,8 @@ def test_a_damaged_measurement_of_this_machine_does_not_stop_the_start_page(work
 
 
 def test_guesses_that_cannot_be_read_are_kept(workspace, capsys):
-    guesses._save_guess("one", 1.0)
+    guesses.save("one", 1.0)
     (workspace / "guesses.json").write_text('{"one": 1.0, "tw')
-    guesses._save_guess("three", 3.0)
+    guesses.save("three", 3.0)
     assert widgets.predict("three", "?", 0, 5).value == 3.0
     assert [path.read_text() for path in workspace.glob("guesses.*.json")] == ['{"one": 1.0, "tw']
