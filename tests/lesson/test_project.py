@@ -254,6 +254,46 @@ def test_report_keeps_the_learners_words_and_renews_its_own():
     assert "pass: Report complete" in text
 
 
+OLD_REPORT = """\
+# Mini project
+
+<!-- generated: begin 0123456789ab -->
+*Project “spam”, profile cpu.*
+
+A line that somebody typed into the generated part.
+<!-- generated: end -->
+
+## The question
+
+<!-- yours: begin question -->
+Do grandmothers get other spam than I do?
+<!-- yours: end question -->
+
+Ünder no mark at all.
+
+## The data
+
+<!-- yours: begin data -->
+*Write here: what was wrong with the raw texts, what you did about it, and what you left as it was.*
+<!-- yours: end data -->
+"""
+
+
+def test_a_report_of_the_older_course_loses_no_word():
+    """It held both the course's part and the learner's; a copy stays, and the words become the notes."""
+    project.keep("spam", three_splits())
+    path = project_report.path()
+    path.parent.mkdir(parents=True)
+    path.write_text(OLD_REPORT, encoding="utf-8")
+    text = project_report.write("spam").read_text(encoding="utf-8")
+    for words in ("Do grandmothers get other spam than I do?", "Ünder no mark at all."):
+        assert words in text
+        assert words in path.with_name("mini_project_notes.md").read_text(encoding="utf-8")
+    assert OLD_REPORT in {other.read_text(encoding="utf-8") for other in path.parent.glob("mini_project*.md")}
+    assert "The question" not in project_report.state("spam").unwritten
+    assert "The data" in project_report.state("spam").unwritten
+
+
 def test_report_of_a_finished_project_tells_it_all():
     project.keep("spam", three_splits())
     for entry in sound_log():

@@ -11,6 +11,8 @@ from . import log as project
 Problem = tuple[str, str] | None  # what is wrong, what to do next
 LEAST_SEEDS = 3
 BASELINES = ("majority", "tf-idf")
+NO_SPLITS = ("There are no splits.", "Make them and keep them: project.keep(name, data.split(dataset)).")
+NO_RUNS = ("Nothing was trained.", "Run the trials of the Sunday lesson.")
 
 
 @dataclass(frozen=True)
@@ -48,14 +50,7 @@ class Finding:
 
 
 def check(state: State) -> list[Finding]:
-    """Run every check.
-
-    Args:
-        state: of the project.
-
-    Returns:
-        One Finding per check, in the order of the work.
-    """
+    """Run every check; one Finding each, in the order of the work."""
     return [Finding(title, *(examine(state) or ())) for title, examine in CHECKS.items()]
 
 
@@ -75,7 +70,7 @@ def mean_score(runs: list[dict[str, Any]]) -> float:
 def no_leaks(state: State) -> Problem:
     """No text in two splits."""
     if not state.rows:
-        return "There are no splits.", "Make them and keep them: project.keep(name, data.split(dataset))."
+        return NO_SPLITS
     places = defaultdict(set)
     for row in state.rows:
         places[project.same(row["text"])].add(row["split"])
@@ -91,7 +86,7 @@ def no_leaks(state: State) -> Problem:
 def no_disputes(state: State) -> Problem:
     """No text with two labels."""
     if not state.rows:
-        return "There are no splits.", "Make them and keep them: project.keep(name, data.split(dataset))."
+        return NO_SPLITS
     labels = defaultdict(set)
     for row in state.rows:
         labels[project.same(row["text"])].add(row["label"])
@@ -168,7 +163,7 @@ def equal_trials(state: State) -> Problem:
     if tried and len(set(tried.values())) == 1:
         return None
     if not tried:
-        return "Nothing was trained.", "Run the trials of the Sunday lesson."
+        return NO_RUNS
     fewest = min(tried, key=tried.__getitem__)
     return (
         f"Settings tried: {', '.join(f'{method} {count}' for method, count in tried.items())}.",
@@ -180,7 +175,7 @@ def enough_seeds(state: State) -> Problem:
     """Three seeds for the best setting of each method."""
     grouped = settings_of(state.of("run"))
     if not grouped:
-        return "Nothing was trained.", "Run the trials of the Sunday lesson."
+        return NO_RUNS
     for method in dict.fromkeys(method for method, _ in grouped):
         seeds = max(len(runs) for key, runs in grouped.items() if key[0] == method)
         if seeds < LEAST_SEEDS:
@@ -243,7 +238,7 @@ def tested_once(state: State) -> Problem:
 def report_complete(state: State) -> Problem:
     """Every question of the report answered."""
     if state.unwritten is None:
-        return "There is no report.", "Make it: project_report.write(name). Then answer its questions."
+        return "There is no report.", "Make it: project.write(name). Then answer its questions."
     if not state.unwritten:
         return None
     return (

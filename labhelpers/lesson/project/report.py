@@ -27,11 +27,7 @@ def path() -> Path:
 
 
 def state(name: str) -> State:
-    """Read all that the checks look at.
-
-    Args:
-        name: of the project.
-    """
+    """Read all that the checks look at."""
     unwritten = report.waiting(path(), PARTS) if path().exists() else None
     return State(project.rows(name), project.entries(name), unwritten)
 
@@ -78,11 +74,7 @@ def show(name: str) -> None:
 
 
 def body(name: str) -> str:
-    """Write the generated part from the project's splits and log.
-
-    Args:
-        name: of the project.
-    """
+    """Write the generated part from the project's splits and log."""
     found = state(name)
     sections = [_plan(found), _data(name), _baselines(found), _runs(found), _test(found), _checks(found)]
     heading = f"*Project “{name}”, profile {settings.current().profile}.*"
@@ -135,14 +127,15 @@ def _runs(found: State) -> list[str]:
         cells = [str(len(runs)), *map(_points, (project_checks.mean_score(runs), min(scores), max(scores)))]
         seconds = sum(run.get("seconds", 0) for run in runs) / len(runs)
         lines.append(f"| {method} | {setting} | {' | '.join(cells)} | {seconds:.0f} |")
-    choice = (found.of("choice") or [None])[-1]
-    chosen = (
-        f"Chosen on validation: {choice['method']} with {choice['setting']}."
-        if choice
-        else "Nothing is chosen yet."
-    )
-    reason = f" Reason: {choice['reason']}." if choice and choice.get("reason") else ""
-    return ["## Trials on validation", "", *lines, "", chosen + reason]
+    return ["## Trials on validation", "", *lines, "", _choice(found)]
+
+
+def _choice(found: State) -> str:
+    if not found.of("choice"):
+        return "Nothing is chosen yet."
+    choice = found.of("choice")[-1]
+    reason = f" Reason: {choice['reason']}." if choice.get("reason") else ""
+    return f"Chosen on validation: {choice['method']} with {choice['setting']}.{reason}"
 
 
 def _test(found: State) -> list[str]:
@@ -177,11 +170,9 @@ def words(low: float, high: float, margin: float) -> str:
 
 
 def _checks(found: State) -> list[str]:
-    findings = project_checks.check(found)
     lines = [
-        f"- {'pass' if finding.passed else 'open'}: {finding.title}"
-        + (f". {finding.problem}" * (not finding.passed))
-        for finding in findings
+        f"- pass: {one.title}" if one.passed else f"- open: {one.title}. {one.problem}"
+        for one in project_checks.check(found)
     ]
     return ["## Automatic checks", "", *lines]
 
