@@ -17,6 +17,7 @@ CELLS = [
     'best_epoch = exercise.check("day04/best-epoch", best_epoch)',
     "def double(n=3): return n * 2\n\nwidgets.explore(double, n=(1, 5))",
     'widgets.predict("keys", "How many?", 0, 10)',
+    "from labhelpers.display import timer\n\ntimer.show()",
     'quiz.ask("day04")',
     'progress.checklist("day01")',
 ]
@@ -88,6 +89,12 @@ def test_tab_reaches_every_control_in_reading_order(notebook):
     keyboard.press("Enter")
     expect(guessed.get_by_role("status")).to_contain_text("Saved. Your guess: 5.1")
     assert json.loads((notebook.watched.lab.workspace / "guesses.json").read_text())["keys"] == 5.1
+
+    timed = notebook.cell("timer.show")
+    tab_to(notebook, timed.get_by_role("button", name="Start"))
+    keyboard.press("Space")
+    expect(timed.get_by_role("timer")).to_have_text(re.compile(r"Work 24:5\d"))
+    expect(timed.get_by_role("status")).to_contain_text("One thing only")
 
     asked = notebook.cell("quiz.ask")
     tab_to(notebook, asked.get_by_role("radio").nth(1))
