@@ -91,7 +91,7 @@ def measure_class() -> dict[str, float]:
 
     from rich.console import Console
 
-    from labhelpers.tools.classroom import report as classroom
+    from labhelpers.tools.classroom import show as classroom
 
     sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
     from tests.progress import learners

@@ -3,6 +3,8 @@
 import subprocess
 import sys
 
+import pytest
+
 from labhelpers.core import timetable, timing
 from labhelpers.progress import standing
 from labhelpers.tools import doctor, start_page
@@ -52,6 +54,23 @@ def test_doctor_reports_a_package_that_left_the_lock(monkeypatch):
     assert not finding.ok
     assert "instead of 0.0.1" in finding.found and "no-such-package missing" in finding.found
     assert "requirements.lock" in finding.fix
+
+
+@pytest.mark.parametrize(
+    ("first_line", "says"),
+    [
+        ("# Locked on 2026-10-29 by make lock.", "locked on 2026-10-29, "),
+        ("# Locked on 2999-01-01 by make lock.", "is the clock right?"),
+        ("# Locked on 2026-13-45", "unknown day"),
+        ("torch==2.13.0", "unknown day"),
+    ],
+)
+def test_doctor_tells_the_age_of_the_lock(tmp_path, monkeypatch, first_line, says):
+    lock = tmp_path / "requirements.lock"
+    lock.write_text(f"{first_line}\n", encoding="utf-8")
+    monkeypatch.setattr(doctor, "lock_file", lambda: lock)
+    (finding,) = [finding for finding in doctor.examine() if finding.what == "Versions"]
+    assert finding.ok and says in finding.found
 
 
 def test_matmul_rate_is_that_of_a_real_machine():
