@@ -170,7 +170,9 @@ def record_runs(
 
 @app.command()
 def plan(
-    path: Annotated[str | None, typer.Option(help="quick_start, deep_dive or production_ready.")] = None,
+    path: Annotated[
+        str | None, typer.Option(help="A path, such as quick_start; a wrong name lists them all.")
+    ] = None,
     pace: Annotated[str | None, typer.Option(help="standard, accelerated, relaxed or weekend.")] = None,
     focus: Annotated[str | None, typer.Option(help="research, application, cost or quality.")] = None,
     background: Annotated[
@@ -321,10 +323,10 @@ def journal(
 ) -> None:
     """Make the check-in or review that is due, and say where it and your journal are."""
     from ..core import settings
-    from ..progress import journal_pages
+    from ..progress import routine
 
-    journal_pages.make_due()
-    pages = journal_pages.waiting()
+    routine.make_due()
+    pages = routine.waiting()
     for page in pages:
         typer.echo(f"Waiting for you: {page}")
     typer.echo(

@@ -24,13 +24,20 @@ def test_the_quiz_is_short_and_every_answer_has_words():
         assert all(isinstance(choice, str) and words for choice, words in question["choices"].items())
 
 
+def test_each_goal_belongs_to_one_path():
+    goals = [path["goal"] for path in paths.load()["paths"].values() if "goal" in path]
+    assert sorted(goals) == sorted(QUESTIONS["goal"]["choices"])
+    assert all(path["level"] in (0, 1, 2) for path in paths.load()["paths"].values() if "goal" in path)
+
+
 def test_every_set_of_answers_gets_a_plan_that_can_be_made():
     suggested = {}
     for answers in itertools.product(*(question["choices"] for question in QUESTIONS.values())):
         found = placement.suggest(dict(zip(QUESTIONS, answers, strict=True)))
         assert len(found.because) >= 3
         suggested[found.path, found.pace, found.focus, found.background, found.hours_per_week] = found
-    assert {found.path for found in suggested.values()} == set(paths.names("path"))
+    offered = {name for name, path in paths.load()["paths"].items() if "goal" in path}
+    assert {found.path for found in suggested.values()} == offered
     assert {found.pace for found in suggested.values()} == set(paths.names("pace"))
     assert {found.background for found in suggested.values()} == {None, *paths.names("background")}
     assert {found.focus for found in suggested.values()} == {None, *paths.names("focus")}
@@ -72,12 +79,8 @@ def test_the_suggested_command_makes_the_suggested_plan():
     done = CliRunner().invoke(cli.app, shlex.split(found.command)[1:])
     plan = planning.current()
     assert done.exit_code == 0
-    assert (plan.path, plan.pace, plan.focus, plan.background) == (
-        found.path,
-        found.pace,
-        found.focus,
-        found.background,
-    )
+    for option in ("path", "pace", "focus", "background", "hours_per_week"):
+        assert getattr(plan, option) == getattr(found, option)
 
 
 def test_missing_and_strange_answers_name_the_question_and_its_choices():
@@ -85,22 +88,3 @@ def test_missing_and_strange_answers_name_the_question_and_its_choices():
         placement.suggest({name: answer for name, answer in MIDDLE.items() if name != "goal"})
     with pytest.raises(LabError, match=r"\(hours\): 'lots' is none of its answers"):
         placement.suggest(MIDDLE | {"hours": "lots"})
-
-
-def test_without_a_browser_the_questions_are_printed(capsys):
-    placement.ask()
-    said = capsys.readouterr().out
-    assert all(question["ask"] in said for question in QUESTIONS.values()) and "lab plan --quiz" in said
-    example = said[said.index("placement.suggest(") :].strip()
-    assert isinstance(eval(example, {"placement": placement}), placement.Suggestion)
-
-
-def test_the_form_answers_when_the_last_question_is_answered():
-    import ipywidgets
-
-    form = placement._form()
-    buttons = [child for child in form.children if isinstance(child, ipywidgets.RadioButtons)]
-    for button, answer in zip(buttons, MIDDLE.values(), strict=True):
-        assert "Answer all questions" in form.children[-1].value
-        button.value = answer
-    assert "lab plan --path deep_dive" in form.children[-1].value

@@ -4,7 +4,6 @@ import re
 from collections.abc import Iterator
 from datetime import UTC, date, datetime, time, timedelta
 from pathlib import Path
-from typing import Any
 
 from ...core import files, timetable
 from ...core.settings import LabError
@@ -13,22 +12,12 @@ from .file import Plan
 from .sittings import Entry
 
 PRODUCT = "-//Fine-Tuning in Four Weeks//lab plan//EN"
-DAY = timedelta(days=1)
 
 
 def to_ics(plan: Plan, now: datetime | None = None) -> bytes:
-    """Turn a plan into a calendar.
+    """Turn a plan into a calendar with floating times: six in the evening wherever the learner is.
 
-    Args:
-        plan: any plan; one that was saved keeps its events' ids, so that opening a newer file updates the events.
-        now: time stamp; the real time when None.
-
-    Returns:
-        The bytes of an .ics file. Times are floating: six in the evening wherever the learner is. Sittings that a
-        newer plan no longer has are marked as cancelled.
-
-    Source:
-        RFC 5545, sections 3.6.1 (events), 3.8.4.7 (UID) and 3.3.5 (floating times).
+    A plan that was saved keeps its events' ids, so that opening a newer file updates the events (RFC 5545, 3.8.4.7).
     """
     import icalendar
 
@@ -39,28 +28,23 @@ def to_ics(plan: Plan, now: datetime | None = None) -> bytes:
     calendar.add("x-wr-calname", paths.get("path", plan.path)["title"])
     stamp = (now or datetime.now(UTC)).astimezone(UTC)
     seen: dict[str, int] = {}
-    for entry, begin in _timed(plan, plan.entries):
-        calendar.add_component(_event(plan, entry, begin, stamp, _uid(plan, entry, seen)))
-    for entry, begin in _timed(plan, plan.retired):
-        event = _event(plan, entry, begin, stamp, _uid(plan, entry, seen))
-        event.add("status", "CANCELLED")
+    for entry, begin in _timed(plan):
+        event = icalendar.Event()
+        event.add("uid", _uid(plan, entry, seen))
+        event.add("dtstamp", stamp)
+        event.add("last-modified", stamp)
+        event.add("sequence", plan.revision)
+        event.add("dtstart", begin)
+        event.add("dtend", begin + timedelta(minutes=entry.minutes))
+        part = f" ({entry.part} of {entry.parts})" if entry.parts > 1 else ""
+        event.add("summary", paths.title(entry.lesson_id) + part)
+        event.add("description", _description(entry))
         calendar.add_component(event)
     return calendar.to_ical()
 
 
 def write(plan: Plan, path: str | Path) -> Path:
-    """Write the calendar file.
-
-    Args:
-        plan: any plan.
-        path: where to write; an older calendar of this course is replaced.
-
-    Returns:
-        The file.
-
-    Raises:
-        LabError: when the path is a folder or another kind of file, or cannot be written.
-    """
+    """Write the calendar file; an older calendar of this course is replaced, any other file is not."""
     file = Path(path).expanduser()
     if file.is_dir():
         raise LabError(f"{file} is a folder. Give a file in it, such as --ics {file / 'plan.ics'}.")
@@ -73,36 +57,17 @@ def write(plan: Plan, path: str | Path) -> Path:
     return file
 
 
-def _timed(plan: Plan, entries: tuple[Entry, ...]) -> Iterator[tuple[Entry, datetime]]:
+def _timed(plan: Plan) -> Iterator[tuple[Entry, datetime]]:
     """Give each sitting its time: one after the other from the pace's hour on, earlier if the day is too long for it."""
     begins = paths.get("pace", plan.pace)["begins"]
-    totals: dict[date, int] = {}
-    for entry in entries:
-        totals[entry.date] = totals.get(entry.date, 0) + entry.minutes
     passed: dict[date, int] = {}
-    for entry in entries:
+    for entry in plan.entries:
         usual = time.fromisoformat(begins[entry.date.weekday()])
-        midnight = datetime.combine(entry.date, time())
-        latest = max(0, 24 * 60 - totals[entry.date])
+        latest = max(0, 24 * 60 - sum(other.minutes for other in plan.entries if other.date == entry.date))
         begin = min(usual.hour * 60 + usual.minute, latest) + passed.get(entry.date, 0)
         passed[entry.date] = passed.get(entry.date, 0) + entry.minutes
         if entry.minutes:
-            yield entry, midnight + timedelta(minutes=begin)
-
-
-def _event(plan: Plan, entry: Entry, begin: datetime, stamp: datetime, uid: str) -> Any:
-    import icalendar
-
-    event = icalendar.Event()
-    event.add("uid", uid)
-    event.add("dtstamp", stamp)
-    event.add("last-modified", stamp)
-    event.add("sequence", plan.revision)
-    event.add("dtstart", begin)
-    event.add("dtend", begin + timedelta(minutes=entry.minutes))
-    event.add("summary", _summary(entry))
-    event.add("description", _description(entry))
-    return event
+            yield entry, datetime.combine(entry.date, time()) + timedelta(minutes=begin)
 
 
 def _uid(plan: Plan, entry: Entry, seen: dict[str, int]) -> str:
@@ -111,10 +76,6 @@ def _uid(plan: Plan, entry: Entry, seen: dict[str, int]) -> str:
     seen[name] = seen.get(name, 0) + 1
     again = f"-{seen[name]}" if seen[name] > 1 else ""
     return f"{name}{again}@{plan.calendar or 'unsaved'}.fine-tuning-in-four-weeks"
-
-
-def _summary(entry: Entry) -> str:
-    return paths.title(entry.lesson_id) + (f" ({entry.part} of {entry.parts})" if entry.parts > 1 else "")
 
 
 def _description(entry: Entry) -> str:

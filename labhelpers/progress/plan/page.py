@@ -1,112 +1,60 @@
-"""Shows a study plan: a table in the terminal, and the page progress/plan.md."""
+"""Shows a study plan: a table in the terminal, and the page progress/plan.md, made anew with each plan."""
 
 import os
-import re
+from collections import Counter
 from collections.abc import Collection, Iterable
+from datetime import date
 from typing import Any
 
 from ...core import files, timetable
 from ...core.settings import current
-from . import file as plan_file
-from . import hours as plan_hours
 from . import paths, planning
 from .file import Plan
 from .sittings import Entry
 
-SEAL = re.compile(r"\n<!-- sealed ([0-9a-f]{16}) -->\s*\Z")
+COLUMNS = ("when", "lesson", "sitting", "minutes", "")
 
 
-def show(plan: Plan, done: Collection[str] = (), console: Any = None) -> None:
-    """Print a plan.
-
-    Args:
-        plan: any plan.
-        done: ids of finished lessons.
-        console: a Rich console; a fresh one when None.
-    """
+def show(plan: Plan, done: Collection[str] = ()) -> None:
+    """Print a plan."""
     from rich.console import Console
     from rich.table import Table
     from rich.text import Text
 
-    console = console or Console()
+    console = Console()
     table = Table(title=Text(heading(plan)), title_justify="left")
-    for name, justify in (
-        ("when", "left"),
-        ("lesson", "left"),
-        ("sitting", "left"),
-        ("minutes", "right"),
-        ("", "left"),
-    ):
-        table.add_column(name, justify=justify)
+    for name in COLUMNS:
+        table.add_column(name, justify="right" if name == "minutes" else "left")
     for entry in plan.entries:
         table.add_row(*(Text(cell) for cell in _cells(entry, done)))
     console.print(table)
-    for line in summary(plan, done):
+    for line in [*summary(plan, done), *_undated(plan), *_notes(plan, done)]:
         console.print(line, markup=False, highlight=False)
-    for line in [*plan_hours.sentences(plan)[:2], *_undated(plan)]:
-        console.print(line, markup=False, highlight=False, style="dim")
-    for line in planning.complaints(plan, done):
-        console.print(f"Note: {line}", markup=False, highlight=False)
-
-
-def page(plan: Plan, done: Collection[str] = ()) -> str:
-    """Write a plan as Markdown, with links from the progress folder.
-
-    Args:
-        plan: any plan.
-        done: ids of finished lessons.
-
-    Returns:
-        The page: dates, sums, published hours against computed ones, what has no date, the path's steps and checks.
-    """
-    path = paths.get("path", plan.path)
-    rows = [f"| {' | '.join(_cells(entry, done, link=True))} |" for entry in plan.entries]
-    lines = [
-        f"# {heading(plan)}",
-        "",
-        f"{path['promise']}.",
-        "",
-        *(f"- {line}" for line in summary(plan, done)),
-    ]
-    lines += [f"- Note: {line}" for line in planning.complaints(plan, done)]
-    lines += [
-        "",
-        "## The dates",
-        "",
-        "| when | lesson | sitting | minutes | |",
-        "|---|---|---|---:|---|",
-        *rows,
-    ]
-    lines += ["", "## Do the hours add up?", "", *(f"- {line}" for line in plan_hours.sentences(plan))]
-    lines += [*_section("Not in the dates", _undated(plan)), *_section("To read beside it", _guides(plan))]
-    lines += _steps(path)
-    lines += _section("When you are through", [f"{row['text']}. {_where(row)}" for row in path["checks"]])
-    return "\n".join([*lines, "", f"Then: {path['next']['text']}.", ""])
 
 
 def write(plan: Plan, done: Collection[str] = ()) -> list[str]:
-    """Write progress/plan.md.
-
-    Args:
-        plan: any plan.
-        done: ids of finished lessons.
-
-    Returns:
-        Sentences about what was kept: a page that was changed by hand is copied beside the new one.
-
-    Raises:
-        LabError: when the file cannot be written.
-    """
-    location = current().progress / "plan.md"
+    """Write progress/plan.md; what comes back says where a page that was changed by hand is kept."""
+    path = current().progress / "plan.md"
     with files.locked():
-        before, said = plan_file.decoded(location), []
-        found = SEAL.search(before)
-        if before and not (found and found[1] == plan_file.seal(before[: found.start()])):
-            copy = files.keep_aside(location)
-            said = [f"progress/{location.name} had changes of yours; it is kept as progress/{copy.name}."]
-        text = page(plan, done)
-        files.write(location, f"{text}\n<!-- sealed {plan_file.seal(text)} -->\n".encode())
-    return said
+        aside = files.rewrite(path, page(plan, done))
+    return [f"progress/{path.name} had changes of yours; it is kept as progress/{aside.name}."] if aside else []
+
+
+def page(plan: Plan, done: Collection[str] = ()) -> str:
+    """Write a plan as Markdown, with links from the progress folder."""
+    path = paths.get("path", plan.path)
+    lines = [
+        f"# {heading(plan)}", "", "*Made by `lab plan`, and made anew by `lab plan --replan`: write elsewhere.*", "",
+        f"{path['promise']}.", "", *(f"- {line}" for line in [*summary(plan, done), *_notes(plan, done)]), "",
+        "## The dates", "", f"| {' | '.join(COLUMNS)} |", "|---|---|---|---:|---|",
+        *(f"| {' | '.join(_cells(entry, done, link=True))} |" for entry in plan.entries),
+    ]  # fmt: skip
+    lines += _section("Not in the dates", _undated(plan))
+    lines += _section("To read beside it", [_guide(name) for name in planning.selection(plan).guides])
+    outcomes = [f"**{stage['title']}**: {stage['outcome']['text']}" for stage in path["stages"] if "outcome" in stage]
+    lines += _section("What each part leaves you with", outcomes)
+    lines += _section("When you are through", [_check(row) for row in path["checks"]])
+    return "\n".join([*lines, "", f"Then: {path['next']['text']}.", ""])
 
 
 def heading(plan: Plan) -> str:
@@ -118,25 +66,24 @@ def heading(plan: Plan) -> str:
 
 
 def summary(plan: Plan, done: Collection[str] = ()) -> list[str]:
-    """Say how long a plan is.
-
-    Args:
-        plan: any plan.
-        done: ids of finished lessons.
-    """
+    """Say how long a plan is, and how long its fullest week."""
     if not plan.entries:
         return ["Nothing is left to plan: every lesson of this path is done."]
-    lessons = len({entry.lesson_id for entry in plan.entries})
-    first, last, total = plan.entries[0].date, plan.entries[-1].date, plan.total_minutes
-    fullest = max(plan_hours.per_week(plan).values())
+    weeks: Counter[tuple[int, int]] = Counter()
+    for day, minutes in planning.minutes_by_day(plan.entries).items():
+        weeks[day.isocalendar()[:2]] += minutes
+    lessons, total = len({entry.lesson_id for entry in plan.entries}), plan.total_minutes
+    first, last = plan.entries[0].date, plan.entries[-1].date
     lines = [
         f"{lessons} lessons in {len(plan.entries)} sittings, {total / 60:.1f} hours ({total:,} minutes) in all.",
-        f"From {_day(first)} to {_day(last)}; the fullest week takes {fullest / 60:.1f} hours.",
+        f"From {_day(first)} to {_day(last)}; the fullest week takes {max(weeks.values()) / 60:.1f} hours.",
     ]
     rest = sum(entry.minutes for entry in planning.left(plan, done))
-    return lines + (
-        [f"Done: {(total - rest) / 60:.1f} hours. Left: {rest / 60:.1f} hours."] if rest < total else []
-    )
+    return lines + [f"Done: {(total - rest) / 60:.1f} hours. Left: {rest / 60:.1f} hours."] * (rest < total)
+
+
+def _notes(plan: Plan, done: Collection[str]) -> list[str]:
+    return [f"Note: {line}" for line in planning.complaints(plan, done)]
 
 
 def _cells(entry: Entry, done: Collection[str], link: bool = False) -> list[str]:
@@ -144,9 +91,7 @@ def _cells(entry: Entry, done: Collection[str], link: bool = False) -> list[str]
     written = day is not None and day["status"] == "ready"
     title = paths.title(entry.lesson_id)
     if link:
-        title = (
-            f"[{title}]({_root()}/lessons/{day['lesson']}.ipynb)" if written else title.replace("|", "\\|")
-        )
+        title = f"[{title}]({_root()}/lessons/{day['lesson']}.ipynb)" if written else title.replace("|", "\\|")
     state = "done" if entry.lesson_id in done else ("" if written or day is None else "not written yet")
     sitting = f"{entry.part} of {entry.parts}" if entry.parts > 1 else ""
     return [_day(entry.date), title, sitting, str(entry.minutes), state]
@@ -161,13 +106,14 @@ def _undated(plan: Plan) -> list[str]:
         beside = "; ".join(paths.title(name) for name in chosen.techniques)
         missing += [f"Beside them, whenever it suits, hence without a date: {beside}."]
     coming = "; ".join(paths.title(name).split(":")[0] for name in chosen.to_come)
-    return missing + (
-        [f"Planned lessons that have no minutes yet, hence no date: {coming}."] if coming else []
-    )
+    return missing + ([f"Planned lessons that have no minutes yet, hence no date: {coming}."] if coming else [])
 
 
-def _guides(plan: Plan) -> list[str]:
-    return [_guide(name) for name in planning.selection(plan).guides]
+def _check(row: dict[str, Any]) -> str:
+    """Name something to be able to say at the end, and the lessons that lead there."""
+    known = {day["id"]: timetable.label(day) for day in timetable.lessons()}
+    places = [known.get(name) or f"{paths.title(name).split(':')[0]} (to come)" for name in row["in"]]
+    return f"{row['text']}. *{'; '.join(places)}.*"
 
 
 def _guide(name: str) -> str:
@@ -179,26 +125,10 @@ def _root() -> str:
     return os.path.relpath(current().root, current().progress).replace(os.sep, "/")
 
 
-def _steps(path: dict[str, Any]) -> list[str]:
-    lines = ["", "## The steps, and where they are"]
-    for stage in path["stages"]:
-        lines += ["", f"**{stage['title']}**", ""]
-        lines += [f"- {row['text']}. {_where(row)}" for row in stage["steps"]]
-        lines += ["", f"After that: {stage['outcome']['text']}."] if "outcome" in stage else []
-    return lines
-
-
-def _where(row: dict[str, Any]) -> str:
-    known = {day["id"]: timetable.label(day) for day in timetable.lessons()}
-    places = [known.get(name) or f"{paths.title(name).split(':')[0]} (to come)" for name in row.get("in", [])]
-    page = [f"Guide: {_guide(row['guide'])}."] if "guide" in row else []
-    return " ".join([*([f"*{'; '.join(places)}.*"] if places else []), *page])
-
-
 def _section(title: str, lines: Iterable[str]) -> list[str]:
     rows = [f"- {line}" for line in lines]
     return ["", f"## {title}", "", *rows] if rows else []
 
 
-def _day(day: Any) -> str:
+def _day(day: date) -> str:
     return f"{day:%a} {day.day} {day:%b} {day.year}"

@@ -1,12 +1,12 @@
 """Reads curriculum/paths.yaml: learning paths, paces, focus areas and backgrounds as selections of lessons."""
 
 import difflib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 from ...core import timetable
-from ...core.settings import LabError, current
+from ...core.settings import LabError
 
 # What the options of `lab plan` are called in the file.
 KINDS = {"path": "paths", "pace": "paces", "focus": "focus", "background": "backgrounds"}
@@ -39,27 +39,12 @@ def load() -> dict[str, Any]:
 
 
 def names(kind: str) -> tuple[str, ...]:
-    """List what there is to choose from.
-
-    Args:
-        kind: "path", "pace", "focus" or "background".
-    """
+    """List what there is to choose from; `kind` is "path", "pace", "focus" or "background"."""
     return tuple(load()[KINDS[kind]])
 
 
 def resolve(kind: str, name: str) -> str:
-    """Find the name that somebody meant: "Quick Start", "quick-start" and "quick" are all quick_start.
-
-    Args:
-        kind: "path", "pace", "focus" or "background".
-        name: as typed.
-
-    Returns:
-        One of `names(kind)`.
-
-    Raises:
-        LabError: when there is none, or more than one, with the choices.
-    """
+    """Find the name that somebody meant: "Quick Start", "quick-start" and "quick" are all quick_start."""
     known = names(kind)
     wanted = str(name).strip().lower().replace("-", "_").replace(" ", "_")
     found = [wanted] if wanted in known else [each for each in known if wanted and each.startswith(wanted)]
@@ -74,36 +59,15 @@ def resolve(kind: str, name: str) -> str:
 
 
 def get(kind: str, name: str) -> dict[str, Any]:
-    """Look one up.
-
-    Args:
-        kind: "path", "pace", "focus" or "background".
-        name: as typed.
-
-    Returns:
-        Its entry in the file.
-
-    Raises:
-        LabError: when there is no such name.
-    """
+    """Look up its entry in the file."""
     return load()[KINDS[kind]][resolve(kind, name)]
 
 
 def select(path: str, pace: str, focus: str | None = None, background: str | None = None) -> Selection:
     """Put together the lessons of a path, changed by pace, focus and background.
 
-    Args:
-        path: such as "quick_start".
-        pace: such as "standard".
-        focus: such as "cost"; None for a bit of everything.
-        background: such as "strong_ml"; None for nothing special.
-
-    Returns:
-        A Selection. A focus or a background adds lessons together with what they build on; a lesson is left out
-        only where no lesson that stays builds on it, or because the learner knows its subject.
-
-    Raises:
-        LabError: when a name is unknown.
+    A focus or a background adds lessons together with what they build on; a lesson is left out only where no lesson
+    that stays builds on it, or because the learner knows its subject.
     """
     chosen = get("path", path)
     aim = get("focus", focus) if focus else {}
@@ -130,17 +94,7 @@ def select(path: str, pace: str, focus: str | None = None, background: str | Non
 
 
 def with_prerequisites(lessons: Iterable[str]) -> tuple[str, ...]:
-    """Add whatever the lessons build on.
-
-    Args:
-        lessons: ids of the timetable, in any order.
-
-    Returns:
-        Ids in teaching order.
-
-    Raises:
-        LabError: when there is no such lesson.
-    """
+    """Add whatever the lessons build on; the ids come back in teaching order."""
     found: set[str] = set()
     open_ = list(lessons)
     while open_:
@@ -164,50 +118,6 @@ def title(lesson_id: str) -> str:
     return load()["planned_lessons"].get(lesson_id, lesson_id)
 
 
-def rows(branch: Any = None) -> Iterator[dict[str, Any]]:
-    """Walk through everything that has an id and words: steps, outcomes, checks, questions, cells.
-
-    Args:
-        branch: where to begin, such as `get("path", "quick_start")`; the whole file when omitted.
-
-    Yields:
-        Dictionaries with `id` and `text` (or `missing`, or for a stage `title`), in the order of the file.
-    """
-    here = load() if branch is None else branch
-    if isinstance(here, dict):
-        if "id" in here:
-            yield here
-        here = list(here.values())
-    if isinstance(here, list):
-        for each in here:
-            yield from rows(each)
-
-
-def problems() -> list[str]:
-    """Check the file against the timetable and the guides.
-
-    Returns:
-        One sentence per mistake; empty when all is well.
-    """
-    lessons = _known_lessons()
-    to_come = load()["planned_lessons"]
-    found = [
-        f"{name} is in the timetable now: delete it from planned_lessons."
-        for name in to_come
-        if name in lessons
-    ]
-    for name, chosen in load()["paths"].items():
-        missing = set(with_prerequisites(chosen["lessons"])) - set(chosen["lessons"])
-        found += [f"{name} lacks {each}, on which a lesson of it builds." for each in sorted(missing)]
-    for row in rows():
-        places = row.get("in", [])
-        found += [f"{row['id']}: no lesson {each!r}." for each in places if each not in {*lessons, *to_come}]
-        pages = [*row.get("guides", []), *([row["guide"]] if "guide" in row else [])]
-        found += [f"{row['id']}: no guide {each!r}." for each in pages if not _guide(each)]
-    ids = [row["id"] for row in rows()]
-    return found + [f"The id {each} stands twice." for each in sorted({i for i in ids if ids.count(i) > 1})]
-
-
 def _drop(
     lessons: tuple[str, ...], candidates: Mapping[str, str], asked: set[str]
 ) -> tuple[tuple[str, ...], dict[str, str]]:
@@ -224,6 +134,3 @@ def _drop(
 def _known_lessons() -> tuple[str, ...]:
     return tuple(day["id"] for day in timetable.lessons())
 
-
-def _guide(name: str) -> bool:
-    return (current().root / "curriculum" / "guides" / f"{name}.md").is_file()

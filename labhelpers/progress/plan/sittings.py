@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import date, timedelta
 from itertools import accumulate
 from typing import Any
@@ -11,55 +11,31 @@ from ...core.settings import LabError
 
 SHORTEST = 25  # minutes: one round of focused work; nothing shorter is worth sitting down for
 LONGEST = 12 * 60  # minutes: a day that anybody could survive
-SECTION_END = (
-    2 / 3
-)  # a sitting ends with a section if that uses at least this share of its time (a rule of thumb)
-WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
+# A sitting ends with a section if that uses at least this share of its time (a rule of thumb).
+SECTION_END = 2 / 3
 
 
 @dataclass(frozen=True)
 class Entry:
-    """One sitting of a plan.
-
-    Attributes:
-        lesson_id: lesson of the timetable (or whatever the learner wrote into the plan by hand).
-        date: day of the sitting.
-        minutes: its length.
-        part: which sitting of its lesson, from 1.
-        parts: how many sittings the lesson takes.
-        own: keys that the learner added to the entry.
-    """
+    """One sitting of a plan: which part, of how many, of a lesson (or of what the learner entered by hand)."""
 
     lesson_id: str
     date: date
     minutes: int
     part: int = 1
     parts: int = 1
-    own: Mapping[str, Any] = field(default_factory=dict, hash=False)
 
 
 def limits(pace: Mapping[str, Any], hours_per_week: float | None = None) -> tuple[int, ...]:
-    """Say how many minutes each day of the week may hold.
+    """Say how many minutes each day of the week may hold, Monday first.
 
-    Args:
-        pace: an entry of `paces` in paths.yaml.
-        hours_per_week: what the learner has; the pace's own minutes when None. It is spread over the pace's days
-            in the pace's proportions, rounded down to five minutes.
-
-    Returns:
-        Seven numbers of minutes, Monday first.
-
-    Raises:
-        LabError: when the hours are not a positive number, or make a sitting too short or a day too long.
+    Stated hours are spread over the pace's days in the pace's proportions, rounded down to five minutes.
     """
     usual = tuple(pace["minutes"])
     if hours_per_week is None:
         return usual
-    if (
-        not isinstance(hours_per_week, int | float)
-        or not math.isfinite(hours_per_week)
-        or hours_per_week <= 0
-    ):
+    is_number = isinstance(hours_per_week, int | float) and math.isfinite(hours_per_week)
+    if not is_number or hours_per_week <= 0:
         raise LabError(f"--hours-per-week is {hours_per_week!r}. Give a number of hours, such as 10.")
     scaled = tuple(int(minutes * hours_per_week * 60 / sum(usual)) // 5 * 5 for minutes in usual)
     days = [minutes for minutes, before in zip(scaled, usual, strict=True) if before]
@@ -88,12 +64,6 @@ def pack(
         start: first day that may be used.
         fill: whether a lesson may begin in what a day has left. If not, a lesson that fits a whole day waits for one.
         used: minutes that are taken already, per day.
-
-    Returns:
-        The sittings in order; the minutes of a lesson's sittings add up to its sections.
-
-    Raises:
-        LabError: when the calendar ends before the lessons do.
     """
     taken = dict(used or {})
     day, pieces = start, []
