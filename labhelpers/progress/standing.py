@@ -1,4 +1,4 @@
-"""Where the learner stands: what is next, how long it takes here, the streak, the plan, milestones, exercises."""
+"""Where the learner stands: what is next, the streak, the plan, milestones, exercises, techniques."""
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
@@ -7,11 +7,22 @@ from typing import Any, TypeVar
 
 from ..core import answers, timetable, timing
 from ..core.settings import LabError
-from . import checklists, streaks, tracker
+from . import checklists, streaks
 from .plan import paths, planning
+from .plan.file import Plan
 from .plan.sittings import Entry
 
 T = TypeVar("T")
+LEVELS = ("beginner", "intermediate", "expert")
+# How far somebody is in a technique at a level. "done so far": all that is written of it is done, and more is to come.
+MARKS = {
+    "done": "✔",
+    "done so far": "✔",
+    "begun": "◐",
+    "open": "○",
+    "not written yet": "…",
+    "does not exist": "—",
+}
 
 
 @dataclass(frozen=True)
@@ -84,6 +95,25 @@ class Week:
 
 
 @dataclass(frozen=True)
+class Cell:
+    """One technique at one level.
+
+    Attributes:
+        technique: title, such as "LoRA".
+        level: one of LEVELS.
+        state: one of MARKS.
+        lesson: the lesson to open for it (the first one not done); None where no lesson is written.
+        text: what it teaches, or why there is no such cell.
+    """
+
+    technique: str
+    level: str
+    state: str
+    lesson: dict[str, Any] | None
+    text: str
+
+
+@dataclass(frozen=True)
 class Standing:
     """Everything that the start page and `lab progress` show.
 
@@ -99,7 +129,7 @@ class Standing:
         milestones: in the order of the course.
         weeks: checkpoints and success questions.
         passed, exercises: exercises passed, of all that are written.
-        techniques: rows of the technique × level tracker.
+        techniques: one row per technique, with a cell per level.
         ticked: ids that are ticked.
         complaints: what could not be read, with the next step.
     """
@@ -116,29 +146,25 @@ class Standing:
     weeks: tuple[Week, ...]
     passed: int
     exercises: int
-    techniques: tuple[tuple[tracker.Cell, ...], ...]
+    techniques: tuple[tuple[Cell, ...], ...]
     ticked: frozenset[str]
     complaints: tuple[str, ...]
 
 
 def now(today: date | None = None) -> Standing:
-    """Look at the learner's files and say where they stand. Nothing is written.
+    """Look at the learner's files and say where they stand, writing nothing.
 
-    Args:
-        today: the day to judge by; this machine's when None.
-
-    Returns:
-        A Standing. A file that cannot be read counts as empty and is named in `complaints`.
+    A file that cannot be read counts as empty and is named in `complaints`.
     """
     complaints: list[str] = []
     day = today or date.today()
-    boxes = _tried(checklists.read, {}, complaints)
+    boxes = _tried(checklists.read, None, complaints) or checklists.read(strict=False)
     plan = _tried(planning.current, None, complaints)
     attempts = [a for a in _tried(checklists.attempts, [], complaints) if isinstance(a.exercise_id, str)]
-    seen = _tried(streaks.recall, streaks.Seen(), complaints)
+    celebrated = _tried(streaks.celebrated, set(), complaints)
     ticked = frozenset(id for id, done in boxes.items() if done)
     done = frozenset(planning.done_lessons(boxes))
-    days = _tried(lambda: streaks.learning_days(seen, ticked, attempts), set(), complaints)
+    days = _tried(lambda: streaks.learning_days(attempts), set(), complaints)
     passed = {attempt.exercise_id for attempt in attempts if attempt.passed is True}
     known = _exercise_ids()
     return Standing(
@@ -150,37 +176,29 @@ def now(today: date | None = None) -> Standing:
         active_today=day in days,
         days=len(days),
         pace=_pace(plan, done, day) if plan else None,
-        milestones=_milestones(ticked, seen.celebrated),
+        milestones=_milestones(ticked, celebrated),
         weeks=tuple(_week(week, ticked) for week in timetable.weeks()),
         passed=len(passed & known),
         exercises=len(known),
-        techniques=tuple(map(tuple, tracker.rows(done, _begun(ticked, attempts)))),
+        techniques=_techniques(done, _begun(ticked, attempts)),
         ticked=ticked,
         complaints=tuple(dict.fromkeys(complaints)),
     )
 
 
 def remember(standing: Standing) -> None:
-    """Note that this standing was shown: its milestones are celebrated, its ticks have a day.
-
-    Args:
-        standing: what the learner saw.
-    """
+    """Note that this standing was shown, so that its milestones are celebrated once."""
     new = [milestone.id for milestone in standing.milestones if milestone.new]
     # A folder that cannot be written costs a second celebration, not the page.
-    _tried(lambda: streaks.remember(new, standing.ticked), None, [])
+    if new:
+        _tried(lambda: streaks.celebrate(new), None, [])
 
 
-def next_lesson(done: Collection[str], plan: planning.Plan | None = None) -> dict[str, Any] | None:
-    """Choose the lesson to do next.
+def next_lesson(done: Collection[str], plan: Plan | None = None) -> dict[str, Any] | None:
+    """Choose the lesson to do next: the first written one that is not done and builds on nothing open.
 
-    Args:
-        done: ids of finished lessons.
-        plan: the learner's plan; its order counts first, then the order of the course.
-
-    Returns:
-        The first written lesson that is not done and builds on nothing open; None when all is done. What a plan
-        leaves out and what is not written yet holds nobody up.
+    The plan's order counts first, then the order of the course. What a plan leaves out and what is not written yet
+    holds nobody up.
     """
     ready = {day["id"]: day for day in timetable.lessons() if day["status"] == "ready"}
     planned = list(dict.fromkeys(entry.lesson_id for entry in plan.entries)) if plan else []
@@ -201,7 +219,7 @@ def _tried(action: Callable[[], T], otherwise: T, complaints: list[str]) -> T:
         return otherwise
 
 
-def _step(done: Collection[str], ticked: Collection[str], plan: planning.Plan | None) -> Step | None:
+def _step(done: Collection[str], ticked: Collection[str], plan: Plan | None) -> Step | None:
     day = next_lesson(done, plan)
     if day is None:
         return None
@@ -217,7 +235,7 @@ def _step(done: Collection[str], ticked: Collection[str], plan: planning.Plan | 
     )
 
 
-def _pace(plan: planning.Plan, done: Collection[str], today: date) -> Pace:
+def _pace(plan: Plan, done: Collection[str], today: date) -> Pace:
     ready = {day["id"] for day in timetable.lessons() if day["status"] == "ready"}
     left = planning.left(plan, done)
     return Pace(
@@ -228,7 +246,7 @@ def _pace(plan: planning.Plan, done: Collection[str], today: date) -> Pace:
     )
 
 
-def _rest_days(plan: planning.Plan | None) -> set[int]:
+def _rest_days(plan: Plan | None) -> set[int]:
     """Weekdays on which the plan's pace wants nothing."""
     if plan is None:
         return set()
@@ -273,3 +291,37 @@ def _exercise_ids() -> set[str]:
     """The exercises of all lessons that are written and built."""
     ready = {day["id"] for day in timetable.lessons() if day["status"] == "ready"}
     return {record["id"] for name in answers.built() if name in ready for record in answers.exercises(name)}
+
+
+def _techniques(done: Collection[str], begun: Collection[str]) -> tuple[tuple[Cell, ...], ...]:
+    ready = {day["id"]: day for day in timetable.lessons() if day["status"] == "ready"}
+    return tuple(
+        tuple(_cell(technique, level, ready, done, begun) for level in LEVELS)
+        for technique in paths.load()["techniques"]
+    )
+
+
+def _cell(
+    technique: dict[str, Any],
+    level: str,
+    ready: dict[str, dict[str, Any]],
+    done: Collection[str],
+    begun: Collection[str],
+) -> Cell:
+    entry = technique["cells"][level]
+    title = technique["title"][0].upper() + technique["title"][1:]
+    if "missing" in entry:
+        return Cell(title, level, "does not exist", None, entry["missing"])
+    written = [ready[name] for name in entry["in"] if name in ready]
+    open_ = [day for day in written if day["id"] not in done]
+    lesson = (open_ or written or [None])[0]
+    return Cell(title, level, _state(entry["in"], written, open_, begun), lesson, entry["text"])
+
+
+def _state(wanted: list[str], written: list[Any], open_: list[Any], begun: Collection[str]) -> str:
+    if not written:
+        return "not written yet"
+    if not open_:
+        return "done" if len(written) == len(wanted) else "done so far"
+    touched = len(open_) < len(written) or any(day["id"] in begun for day in open_)
+    return "begun" if touched else "open"

@@ -5,8 +5,7 @@ from datetime import date
 from typing import Any
 
 from ..core import timetable
-from . import tracker
-from .standing import Milestone, Pace, Standing, Step, Week
+from .standing import LEVELS, MARKS, Cell, Milestone, Pace, Standing, Step, Week
 
 
 def streak(standing: Standing) -> str:
@@ -14,10 +13,10 @@ def streak(standing: Standing) -> str:
     if not standing.days:
         return "It begins with your first exercise, tick or journal entry"
     if not standing.streak:
-        return f"{_count(standing.days, 'learning day')} so far. Today begins a new row"
+        return f"{count(standing.days, 'learning day')} so far. Today begins a new row"
     today = "" if standing.active_today else "; today is still open"
     in_all = f", {standing.days} in all" if standing.days > standing.streak else ""
-    return f"{_count(standing.streak, 'day')} in a row{in_all}{today}"
+    return f"{count(standing.streak, 'day')} in a row{in_all}{today}"
 
 
 def pace(pace: Pace | None) -> str:
@@ -59,31 +58,21 @@ def name(lesson: dict[str, Any]) -> str:
     return f"{timetable.label(lesson)} · {lesson['title']}"
 
 
-def cell(cell: tracker.Cell) -> str:
+def cell(cell: Cell) -> str:
     """Name the state of a tracker cell, with a mark for the eye and words for everybody."""
     where = f": {timetable.label(cell.lesson)}" if cell.lesson else ""
-    return f"{tracker.MARKS[cell.state]} {cell.state}{where}"
+    return f"{MARKS[cell.state]} {cell.state}{where}"
 
 
 def show_next(standing: Standing, console: Any = None) -> None:
-    """Print the next step.
-
-    Args:
-        standing: from `standing.now`.
-        console: a Rich console; a fresh one when None.
-    """
+    """Print the next step."""
     console = console or _console()
     for line in [*_celebration(standing), *next_lines(standing), *standing.complaints]:
         _say(console, line)
 
 
 def show(standing: Standing, console: Any = None) -> None:
-    """Print the whole standing.
-
-    Args:
-        standing: from `standing.now`.
-        console: a Rich console; a fresh one when None.
-    """
+    """Print the whole standing."""
     console = console or _console()
     show_next(standing, console)
     console.print()
@@ -95,11 +84,7 @@ def show(standing: Standing, console: Any = None) -> None:
 
 
 def facts(standing: Standing) -> list[tuple[str, str]]:
-    """List the plain figures: (what, how much).
-
-    Args:
-        standing: from `standing.now`.
-    """
+    """List the plain figures: (what, how much)."""
     return [
         ("Lessons", f"{len(standing.done)} done of {standing.written} that are written"),
         ("Exercises", f"{standing.passed} passed of {standing.exercises}"),
@@ -109,17 +94,13 @@ def facts(standing: Standing) -> list[tuple[str, str]]:
 
 
 def next_lines(standing: Standing) -> list[str]:
-    """Say what is next, in lines without markup.
-
-    Args:
-        standing: from `standing.now`.
-    """
+    """Say what is next, in lines without markup."""
     step = standing.next
     if step is None:
         return ["You have done every lesson that is written. Well done."]
     items = step.ticked + len(step.open_items)
     lines = [f"Next: {name(step.lesson)}", f"  {step.lesson['promise']}"]
-    lines += [f"  {_sentences(f'Plan {step.minutes} minutes for yourself.', machine(step))}"]
+    lines += [" ".join([f"  Plan {step.minutes} minutes for yourself.", *filter(None, [machine(step)])])]
     if step.sitting:
         lines += [f"  {sitting(step)}"]
     if step.ticked:
@@ -138,14 +119,7 @@ def sitting(step: Step) -> str:
 
 
 def this_week(standing: Standing) -> tuple[Week, str]:
-    """Find the week of the next lesson.
-
-    Args:
-        standing: from `standing.now`.
-
-    Returns:
-        That week, and how many boxes of the other weeks are ticked, in words.
-    """
+    """Find the week of the next lesson, and say how many boxes of the other weeks are ticked."""
     id = standing.next.lesson["week"] if standing.next else standing.weeks[-1].id
     here = next((week for week in standing.weeks if week.id == id), standing.weeks[-1])
     return here, ", ".join(f"{week_name(each)}: {_ticked(each)}" for each in standing.weeks if each != here)
@@ -189,7 +163,7 @@ def _weeks(standing: Standing) -> Any:
 
 
 def _techniques(standing: Standing) -> Any:
-    table = _table("Techniques and levels", "technique", *tracker.LEVELS)
+    table = _table("Techniques and levels", "technique", *LEVELS)
     for row in standing.techniques:
         table.add_row(*_cells(row[0].technique, *map(cell, row)))
     return table
@@ -199,10 +173,7 @@ def _table(title: str, *columns: str) -> Any:
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", caption_justify="left")
-    for column in columns:
-        table.add_column(column)
-    return table
+    return Table(*columns, title=Text(title), title_justify="left", caption_justify="left")
 
 
 def _cells(*texts: str) -> list[Any]:
@@ -226,14 +197,11 @@ def _console() -> Any:
     return Console()
 
 
-def _count(number: int, thing: str) -> str:
+def count(number: int, thing: str) -> str:
+    """Count things: "1 day", "2 days"."""
     return f"{number} {thing}{'' if number == 1 else 's'}"
 
 
 def _size(entries: Any) -> str:
     hours = sum(entry.minutes for entry in entries) / 60
-    return f"{_count(len(entries), 'sitting')} ({hours:.1f} hours)"
-
-
-def _sentences(*parts: str | None) -> str:
-    return " ".join(part for part in parts if part)
+    return f"{count(len(entries), 'sitting')} ({hours:.1f} hours)"

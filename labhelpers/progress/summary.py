@@ -15,7 +15,8 @@ from typing import Any
 
 from ..core import answers, files, timetable
 from ..core.settings import LabError, current
-from . import checklists
+from . import checklists, journal, streaks
+from .standing_view import count
 
 FORMAT, VERSION = "fine-tuning-course-progress", 1
 LONGEST_NAME = 80
@@ -31,22 +32,14 @@ CHECKSUM = (
 
 
 def collect(name: str | None = None) -> dict[str, Any]:
-    """Gather what the summary says, without writing anything.
-
-    Args:
-        name: what the learner wants to be called; None for no name.
-
-    Returns:
-        A dictionary that JSON can hold: everything of the file but its checksum.
-
-    Raises:
-        LabError: when the name cannot be used or a progress file cannot be read.
-    """
-    own = _identity()
-    attempts = {
-        lesson: {entry["id"]: checklists.attempts(entry["id"]) for entry in _judged(lesson)}
-        for lesson in _built()
-    }
+    """Gather what the summary says, everything but its checksum, without writing anything."""
+    own, attempts = _identity(), checklists.attempts()
+    tried: dict[str, list[checklists.Attempt]] = {}
+    for attempt in attempts:
+        tried.setdefault(str(attempt.exercise_id), []).append(attempt)
+    lessons = [day["id"] for day in timetable.lessons() if day["id"] in answers.built()]
+    exercises = [record for lesson in lessons for record in answers.exercises(lesson)]
+    questions = [question for lesson in lessons for question in answers.questions(lesson)]
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -54,34 +47,15 @@ def collect(name: str | None = None) -> dict[str, Any]:
         "learner": {"id": own["id"], "name": _usable(name)},
         "exported": date.today().isoformat(),
         "serial": own["exports"] + 1,
-        "days": _active_days(
-            [attempt.time for tried in attempts.values() for a in tried.values() for attempt in a]
-        ),
+        "days": sorted(map(str, streaks.learning_days(attempts))),
         "ticked": _ticked(),
-        "exercises": {
-            record["id"]: _exercise(record, tried)
-            for lesson in attempts
-            for record in answers.exercises(lesson)
-            if (tried := attempts[lesson][record["id"]])
-        },
-        "quiz": {
-            question["id"]: _question(tried)
-            for lesson in attempts
-            for question in answers.questions(lesson)
-            if (tried := attempts[lesson][question["id"]])
-        },
+        "exercises": {r["id"]: _exercise(r, tried[r["id"]]) for r in exercises if r["id"] in tried},
+        "quiz": {q["id"]: _question(tried[q["id"]]) for q in questions if q["id"] in tried},
     }
 
 
 def preview(document: dict[str, Any]) -> list[str]:
-    """Say in words everything that a summary holds.
-
-    Args:
-        document: from `collect`.
-
-    Returns:
-        Lines; every value of the document is in one of them.
-    """
+    """Say in words everything that a summary holds: every value of the document is in one of the lines."""
     learner, course = document["learner"], document["course"]
     named = f"Name: {learner['name']}" if learner["name"] else "No name (add one with --name)"
     lines = [
@@ -98,28 +72,14 @@ def preview(document: dict[str, Any]) -> list[str]:
 
 
 def checksum(document: dict[str, Any]) -> str:
-    """Digest a summary, so that an accidental change is noticed.
-
-    Args:
-        document: a summary; its own "checksum" does not count.
-
-    Returns:
-        SHA-256 as 64 hexadecimal digits, of the canonical JSON.
-    """
+    """Digest a summary, its own "checksum" left out, so that an accidental change is noticed (SHA-256)."""
     content = {key: value for key, value in document.items() if key != "checksum"}
     text = json.dumps(content, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(text.encode("ascii")).hexdigest()
 
 
 def text_of(document: dict[str, Any]) -> str:
-    """Write a summary as it stands in the file.
-
-    Args:
-        document: from `collect`.
-
-    Returns:
-        JSON in plain ASCII with its checksum, for people to read too.
-    """
+    """Write a summary as it stands in the file: plain ASCII with its checksum, for people to read too."""
     return json.dumps({**document, "checksum": checksum(document)}, indent=1) + "\n"
 
 
@@ -136,14 +96,10 @@ def export(
         file: where to; a folder takes a file of the usual name; None for the folder one is in.
         name: what the learner wants to be called; None for no name.
         yes: the learner has agreed already (for scripts).
-        say: prints a line.
-        read: asks for a line.
+        say, read: print a line, ask for a line.
 
     Returns:
         The file, or None when the learner said no.
-
-    Raises:
-        LabError: when the name or the file cannot be used, or nobody is there to answer.
     """
     document = collect(name)
     path = _target(file, document["learner"]["id"])
@@ -184,15 +140,6 @@ def _target(file: Path | None, learner: str) -> Path:
     return path.absolute()
 
 
-def _built() -> list[str]:
-    there = set(answers.built())
-    return [day["id"] for day in timetable.lessons() if day["id"] in there]
-
-
-def _judged(lesson: str) -> list[dict[str, Any]]:
-    return [*answers.exercises(lesson), *answers.questions(lesson)]
-
-
 def _ticked() -> dict[str, list[str]]:
     """List the ticked ids of the timetable by lesson; lines that the learner added are the learner's own."""
     done = checklists.read()
@@ -203,19 +150,22 @@ def _ticked() -> dict[str, list[str]]:
 
 
 def _exercise(record: dict[str, Any], tried: list[checklists.Attempt]) -> dict[str, Any]:
-    outcomes = [attempt.passed is True for attempt in tried]
     wrong = [attempt.feedback for attempt in tried if attempt.passed is not True]
+    last = journal.as_date(tried[-1].time)
     return {
         "attempts": len(tried),
-        "passed_at": outcomes.index(True) + 1 if any(outcomes) else None,
+        "passed_at": _first_right(tried),
         "first_failure": _kind(record, str(wrong[0])) if wrong else None,
-        "last": _day(tried[-1].time),
+        "last": str(last) if last else None,
     }
 
 
 def _question(tried: list[checklists.Attempt]) -> dict[str, Any]:
-    outcomes = [attempt.passed is True for attempt in tried]
-    return {"answers": len(tried), "right_at": outcomes.index(True) + 1 if any(outcomes) else None}
+    return {"answers": len(tried), "right_at": _first_right(tried)}
+
+
+def _first_right(tried: list[checklists.Attempt]) -> int | None:
+    return next((number for number, attempt in enumerate(tried, 1) if attempt.passed is True), None)
 
 
 def _kind(record: dict[str, Any], feedback: str) -> str:
@@ -226,20 +176,6 @@ def _kind(record: dict[str, Any], feedback: str) -> str:
         return UNKNOWN_NAME
     foreseen = [fragment for _, fragment in record["misconceptions"] if fragment in feedback]
     return max(foreseen, key=len, default=OTHER)
-
-
-def _active_days(times: list[str]) -> list[str]:
-    """List the days with an attempt or a journal entry, sorted; of the journal, only the dates of its headings."""
-    journal = files.read_bytes(current().progress / "journal.md").decode("utf-8", "replace")
-    dated = [*times, *re.findall(r"^## (\d{4}-\d\d-\d\d)\b", journal, re.MULTILINE)]
-    return sorted({day for text in dated if (day := _day(text))})
-
-
-def _day(time: Any) -> str | None:
-    try:
-        return date.fromisoformat(str(time)[:10]).isoformat()
-    except ValueError:
-        return None
 
 
 def _course() -> dict[str, str | None]:
@@ -286,13 +222,9 @@ def _identity_file() -> Path:
 def _in_words(entry: dict[str, Any]) -> str:
     passed = f"passed at attempt {entry['passed_at']}" if entry["passed_at"] else "not passed"
     first = f"; first stumble: {entry['first_failure']}" if entry["first_failure"] else ""
-    return f"{_times(entry['attempts'], 'attempt')}, {passed}{first}; last on {entry['last'] or 'an unknown day'}"
+    return f"{count(entry['attempts'], 'attempt')}, {passed}{first}; last on {entry['last'] or 'an unknown day'}"
 
 
 def _quiz_in_words(entry: dict[str, Any]) -> str:
     right = f"right at answer {entry['right_at']}" if entry["right_at"] else "not right yet"
-    return f"{_times(entry['answers'], 'answer')}, {right}"
-
-
-def _times(count: int, what: str) -> str:
-    return f"{count} {what}{'' if count == 1 else 's'}"
+    return f"{count(entry['answers'], 'answer')}, {right}"

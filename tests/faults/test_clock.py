@@ -49,13 +49,10 @@ def test_attempts_and_entries_keep_the_order_in_which_they_were_made(work_of_the
     assert ticked["D03-T1"] and ticked["D04-T1"]
 
 
-def test_the_streak_of_the_future_is_kept(work_of_the_future):
-    ticked = [id for id, done in progress.read().items() if done]
-    days = streaks.learning_days(streaks.recall(), ticked, progress.attempts())
+def test_days_of_the_future_are_learning_days_too(work_of_the_future):
+    days = streaks.learning_days(progress.attempts())
     assert {moment.date() for moment in work_of_the_future} <= days
-    assert streaks.length(days, TODAY) >= 3
-    streaks.remember([], ticked)
-    assert streaks.recall().days == {TODAY + AHEAD}
+    assert streaks.length(days, TODAY + AHEAD) >= 3
 
 
 def test_the_start_page_is_shown_all_the_same(work_of_the_future):

@@ -6,7 +6,7 @@ import pytest
 
 from labhelpers import progress
 from labhelpers.core import settings
-from labhelpers.progress import journal_pages
+from labhelpers.progress import routine
 
 SUNDAY = date(2026, 11, 22)
 
@@ -14,12 +14,12 @@ SUNDAY = date(2026, 11, 22)
 @pytest.fixture
 def learned(monkeypatch):
     days = set()
-    monkeypatch.setattr(journal_pages, "learning_days", lambda: days)
+    monkeypatch.setattr(routine, "learning_days", lambda: days)
     return days
 
 
 def names(today):
-    return [page.path.name for page in journal_pages.due(today)]
+    return [page.path.name for page in routine.due(today)]
 
 
 def test_nothing_is_due_without_a_learning_day(learned):
@@ -43,7 +43,7 @@ def test_a_month_asks_on_its_last_day(learned):
 def test_pages_are_made_from_the_templates_and_never_again(learned):
     learned |= {date(2026, 10, 28), date(2026, 11, 16), date(2026, 11, 18)}
     progress.record_attempt("day04/x", passed=True, feedback="")
-    made = journal_pages.make_due(SUNDAY)
+    made = routine.make_due(SUNDAY)
     check_in, review = [path.read_text(encoding="utf-8") for path in made]
     assert "week of 2026-11-16" in check_in and "2 learning days (Monday, Wednesday)" in check_in
     assert (
@@ -53,14 +53,14 @@ def test_pages_are_made_from_the_templates_and_never_again(learned):
     )
     assert "Review of October 2026" in review and "Exercises passed: 1 of 1 tried" in review
     assert review.count("- [ ] Skill") == 3 and "What was hard:" in review and "$" not in check_in + review
-    assert journal_pages.waiting() == made
+    assert routine.waiting() == made
     made[0].write_text(check_in.replace("I learned:", "I learned: much"))
-    assert journal_pages.make_due(SUNDAY) == [] and "much" in made[0].read_text()
-    assert journal_pages.waiting() == made[1:]
+    assert routine.make_due(SUNDAY) == [] and "much" in made[0].read_text()
+    assert routine.waiting() == made[1:]
 
 
 def test_ticks_and_attempts_make_a_day_a_learning_day():
-    assert journal_pages.learning_days() == set()
+    assert routine.learning_days() == set()
     progress.tick("D01-T1")
-    assert journal_pages.learning_days() == {date.today()}
+    assert routine.learning_days() == {date.today()}
     assert settings.current().progress.exists()
