@@ -93,7 +93,7 @@ def measure_class() -> dict[str, float]:
 
     from labhelpers.tools.classroom import show as classroom
 
-    sys.path.insert(0, str(Path(__file__).parents[1] / "unit"))
+    sys.path.insert(0, str(Path(__file__).parents[2]))
     from tests.progress import learners
 
     with tempfile.TemporaryDirectory() as folder:
