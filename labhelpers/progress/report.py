@@ -18,7 +18,7 @@ from . import checklists
 
 BEGIN, END = "<!-- generated: begin -->", "<!-- generated: end -->"
 # An older course let the learner write into the same file, between marks; its first one had a digest in it.
-GENERATED = re.compile(r"<!-- generated: begin .*?<!-- generated: end -->", re.DOTALL)
+GENERATED = re.compile(r"<!-- generated: begin .*?<!-- generated: end -->\n*", re.DOTALL)
 MARK = re.compile(r"<!--[ \t]*(?:generated|yours|sealed)\b[^\n]*?-->\n?")
 
 
