@@ -11,12 +11,15 @@ __version__ = "0.1.0"
 # What a lesson cell may import from here by one word, and where it lives.
 _PUBLIC = {
     "cards": "training.cards",
+    "data": "data",
     "exercise": "lesson.exercise",
     "explorers": "models.explorers",
     "memory": "models.memory",
     "metrics": "training.metrics",
+    "models": "models",
     "planner": "models.planner",
     "plots": "display.plots",
+    "progress": "progress",
     "project": "lesson.project",
     "quiz": "lesson.quiz",
     "recorded_runs": "training.recorded_runs",
@@ -25,6 +28,7 @@ _PUBLIC = {
     "tasks": "data.tasks",
     "timetable": "core.timetable",
     "tracking": "training.tracking",
+    "training": "training",
     "widgets": "display.widgets",
 }
 # Words that notebooks of before the rooms use; an edited copy of one goes on working.
@@ -48,4 +52,4 @@ def __getattr__(name: str) -> Any:
 
 
 def __dir__() -> list[str]:
-    return sorted([*_PUBLIC, "data", "models", "training", "progress"])
+    return sorted(_PUBLIC)
