@@ -18,7 +18,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings, tracking, widgets
+from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings
+from labhelpers import tracking, widgets
 
 lab = settings.start("technique_adapters_intermediate")
 
@@ -42,9 +43,12 @@ lab = settings.start("technique_adapters_intermediate")
 
 # %%
 delay_guess = widgets.predict(
-    "adapters-delay", "One sentence at a time: how much longer does the encoder take with adapters in it?",
-    0, 100, "%",
-)  # fmt: skip
+    "adapters-delay",
+    "One sentence at a time: how much longer does the encoder take with adapters in it?",
+    0,
+    100,
+    "%",
+)
 
 # %% [markdown]
 # ## Down, bend, up, add
@@ -108,7 +112,10 @@ def check(answer):
     if not torch.equal(start, x):
         return f"A fresh one changes its input by up to {(start - x).abs().max().item():.2f}. Several of these in a row and little of the pretrained model gets through. Which of its layers should be silent on the first day?"
     start.square().sum().backward()
-    if not any(part.weight.grad is not None and part.weight.grad.abs().max() > 0 for part in (layer.down, layer.up)):  # fmt: skip
+    if not any(
+        part.weight.grad is not None and part.weight.grad.abs().max() > 0
+        for part in (layer.down, layer.up)
+    ):
         return "It changes nothing, and never will: with both matrices at zero, both get a gradient of exactly zero. One of the two has to start random."
     with torch.no_grad():
         for part in layer.parameters():
@@ -122,7 +129,9 @@ def check(answer):
             return None
         if same(x + layer.up(inside)):
             return "Nothing bends. Down and up in a row are one matrix of low rank, which is LoRA in another place. Put a GELU between them."
-        if same(x + nn.functional.gelu(layer.up(inside))) or same(nn.functional.gelu(x + layer.up(inside))):
+        if same(x + nn.functional.gelu(layer.up(inside))) or same(
+            nn.functional.gelu(x + layer.up(inside))
+        ):
             return "The bend is in the wrong place: it belongs into the narrow part, between down and up. At the end, it would damp whatever the remark says with a minus sign."
         if same(x + layer.up(torch.relu(inside))):
             return "That is a ReLU. A fine adapter, but the numbers of this lesson are those of a GELU: nn.functional.gelu."
@@ -205,7 +214,9 @@ PARTS = {"Houlsby": ("attention", "feed-forward"), "Pfeiffer": ("feed-forward",)
 def places(model, placement):
     """Names of the layers that get an adapter behind them."""
     ends = [ENDS[model.config.model_type][part] for part in PARTS[placement]]
-    return [name for name, _ in model.named_modules() if any(re.search(end, name) for end in ends)]
+    return [
+        name for name, _ in model.named_modules() if any(re.search(end, name) for end in ends)
+    ]
 
 
 def fresh_base(seed=lab.seed, **options):
@@ -219,7 +230,10 @@ def fresh_base(seed=lab.seed, **options):
 base = fresh_base().eval()
 for placement in PARTS:
     found = places(base, placement)
-    print(f"{placement}: {len(found)} places, such as\n   " + "\n   ".join(found[: len(PARTS[placement])]))
+    print(
+        f"{placement}: {len(found)} places, such as\n   "
+        + "\n   ".join(found[: len(PARTS[placement])])
+    )
 
 # %% [markdown]
 # Before anything is built: what will it weigh? Two matrices and two biases, times the number of places.
@@ -232,7 +246,7 @@ d, layers = shape.hidden_size, shape.num_hidden_layers
 
 
 def adapter_numbers(d, m, layers, per_layer):
-    """Trained numbers of adapters of width m, per_layer of them in each layer of an encoder of width d."""
+    """Trained numbers of adapters of width m: per_layer in each layer, encoder of width d."""
     return layers * per_layer * (d * m + m + m * d + d)
 
 
@@ -246,7 +260,10 @@ widths = [4, 8, 16, 32, 64, 128, 256]
 
 
 def sizes(one, parts):
-    return [adapter_numbers(one.hidden_size, width, one.num_hidden_layers, len(parts)) for width in widths]
+    return [
+        adapter_numbers(one.hidden_size, width, one.num_hidden_layers, len(parts))
+        for width in widths
+    ]
 
 
 # %%
@@ -254,15 +271,19 @@ def weigh(model="our encoder", m=16, rank=8):
     one = shapes[model]
     lora = planner.lora_parameters(one, r=rank).adapter
     ours = adapter_numbers(one.hidden_size, m, one.num_hidden_layers, 1)
-    title = f"{model}, Pfeiffer with m = {m}: {ours:,} numbers, {ours / lora:.2f} × LoRA with r = {rank}"
+    title = (
+        f"{model}, Pfeiffer with m = {m}: {ours:,} numbers, "
+        f"{ours / lora:.2f} × LoRA with r = {rank}"
+    )
     series = {name: sizes(one, parts) for name, parts in PARTS.items()}
     series[f"LoRA, r = {rank}"] = [lora] * len(widths)
-    figure = plots.lines(widths, series, log_x=True, log_y=True, title=title,
-                         xlabel="bottleneck width m (log scale)", ylabel="trained numbers (log scale)")  # fmt: skip
+    captions = {"xlabel": "bottleneck width m (log)", "ylabel": "trained numbers (log)"}
+    figure = plots.lines(widths, series, log_x=True, log_y=True, title=title, **captions)
     figure.axes[0].set_xticks(widths, widths)
     figure.axes[0].minorticks_off()
     figure.axes[0].axvline(m, color="#777777", lw=1)
-    plots.show(figure, alt=f"Numbers that train, by bottleneck width, for two placements. {title}.")
+    alt = f"Numbers that train, by bottleneck width, for two placements. {title}."
+    plots.show(figure, alt=alt)
 
 
 widgets.explore(weigh, model=list(shapes), m=(4, 256, 4), rank=[4, 8, 16, 64])
@@ -333,13 +354,21 @@ def with_adapters(model, m, placement):
 def check(answer):
     from transformers import BertConfig
 
-    tiny = BertConfig(hidden_size=12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=60)  # fmt: skip
+    tiny = BertConfig(
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        vocab_size=60,
+    )
     with torch.random.fork_rng(devices=[]):
         plain = AutoModelForSequenceClassification.from_config(tiny).eval()
         built = {name: answer(copy.deepcopy(plain), 3, name) for name in PARTS}
     for name, model in built.items():
         if not isinstance(model, nn.Module):
-            return f"Your function returned {type(model).__name__}. Return the model at the end."
+            return (
+                f"Your function returned {type(model).__name__}. Return the model at the end."
+            )
         found = {id(part) for part in model.modules() if isinstance(part, Bottleneck)}
         wanted = 2 * len(PARTS[name])
         if not found:
@@ -396,17 +425,27 @@ misconceptions = [
 
 # %%
 tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
-sentences = ["A small miracle of a film.", "Two hours I will never get back.", "It has its moments."]
+sentences = [
+    "A small miracle of a film.",
+    "Two hours I will never get back.",
+    "It has its moments.",
+]
 batch = tokenizer(sentences, padding=True, return_tensors="pt")
 
+# %%
 for placement, m in {"Houlsby": 8, "Pfeiffer": 16}.items():
     model = with_adapters(fresh_base(), m, placement).eval()
     with torch.inference_mode():
         change = (model(**batch).logits - base(**batch).logits).abs().max().item()
     counts = models.count_parameters(model)
-    assert counts.trainable_groups["adapter"] == adapter_numbers(d, m, layers, len(PARTS[placement]))
-    print(f"{placement} with m = {m:>2}: {counts.trainable_groups['adapter']:,} in adapters, {counts.trainable:,} with the head, "
-          f"{counts.share:.2%} of the encoder; logits changed by {change}")  # fmt: skip
+    assert counts.trainable_groups["adapter"] == adapter_numbers(
+        d, m, layers, len(PARTS[placement])
+    )
+    print(
+        f"{placement} with m = {m:>2}: {counts.trainable_groups['adapter']:,} in adapters, "
+        f"{counts.trainable:,} with the head, "
+        f"{counts.share:.2%} of the encoder; logits changed by {change}"
+    )
 
 # %% [markdown]
 # The formula, confirmed by counting, and not a logit has moved. Twice the places at half the width weighs almost the
@@ -437,7 +476,8 @@ size, judges = settings.pick(smoke=32, cpu=1280), settings.pick(smoke=60, cpu=12
 learn = tokens["train"].select(range(size))
 judge = tokens["train"].select(range(size, size + judges))
 print(
-    f"{size:,} sentences to learn from, {len(tokens['validation']):,} to choose a rate on, {judges:,} to judge"
+    f"{size:,} sentences to learn from, "
+    f"{len(tokens['validation']):,} to choose a rate on, {judges:,} to judge"
 )
 
 # %% [markdown]
@@ -464,7 +504,8 @@ def lora_on(base):
 
 methods = {"adapters": adapters_on, "LoRA": lora_on}
 for name, put_on in methods.items():
-    print(f"{name:<9}", {k: v for k, v in models.count_parameters(put_on(fresh_base())).trainable_groups.items() if v})  # fmt: skip
+    groups = models.count_parameters(put_on(fresh_base())).trainable_groups
+    print(f"{name:<9}", {group: count for group, count in groups.items() if count})
 
 
 # %%
@@ -472,16 +513,25 @@ def train_one(method, learning_rate, seed):
     model = methods[method](fresh_base(seed, **training.load_options()))
     training.keep_adapters_precise(model)
     name = f"{method.lower()}-rate{learning_rate:g}-seed{seed}"
-    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=1, seed=seed,
-                              per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True)  # fmt: skip
+    args = training.arguments(
+        name,
+        learning_rate=learning_rate,
+        num_train_epochs=1,
+        seed=seed,
+        per_device_train_batch_size=16,
+        save_strategy="no",
+        disable_tqdm=True,
+    )
     trainer = Trainer(model=model, args=args, train_dataset=learn, data_collator=collator)
-    with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough; the loop prints it
+    # One line per run is enough; the loop prints it.
+    with contextlib.redirect_stdout(io.StringIO()):
         run = training.train(trainer, name)
     return model, run
 
 
+# %%
 def answers(model, run, rows, name):
-    """For every sentence, the model's logits; kept beside the run, so that a second time costs nothing."""
+    """Logits of every sentence, kept beside the run: a second time costs nothing."""
     path = run.folder / f"{name}_logits.npy"
     if not path.exists():
         np.save(path, training.predict(model, rows))
@@ -491,7 +541,10 @@ def answers(model, run, rows, name):
 # %%
 rates = settings.pick(smoke=[3e-3, 1e-2], cpu=[1e-3, 3e-3, 1e-2, 3e-2])
 seeds = settings.pick(smoke=[1, 2], cpu=[1, 2, 3])
-validation_truth, judge_truth = np.array(tokens["validation"]["labels"]), np.array(judge["labels"])
+validation_truth, judge_truth = (
+    np.array(tokens["validation"]["labels"]),
+    np.array(judge["labels"]),
+)
 
 trials, runs = {}, {}
 for method in methods:
@@ -500,7 +553,10 @@ for method in methods:
         logits = answers(model, run, tokens["validation"], "validation")
         trials[method, rate] = 100 * (logits.argmax(axis=1) == validation_truth).mean()
         runs[method, rate, seeds[0]] = model, run
-        print(f"{method:<9} rate {rate:g}: {trials[method, rate]:.1f} % of validation right ({run.seconds:.0f} s)")  # fmt: skip
+        print(
+            f"{method:<9} rate {rate:g}: "
+            f"{trials[method, rate]:.1f} % of validation right ({run.seconds:.0f} s)"
+        )
 
 # %%
 best = {method: max(rates, key=lambda rate: trials[method, rate]) for method in methods}
@@ -508,20 +564,17 @@ title = f"Each likes its own rate: adapters {best['adapters']:g}, LoRA {best['Lo
 if best["adapters"] == best["LoRA"]:
     title = f"Of these rates, both do best with {best['LoRA']:g}"
 series = {method: [trials[method, rate] for rate in rates] for method in methods}
-figure = plots.lines(
-    rates,
-    series,
-    log_x=True,
-    title=title,
-    xlabel="learning rate (log scale)",
-    ylabel="validation accuracy (%)",
-)
+captions = {"xlabel": "learning rate (log scale)", "ylabel": "validation accuracy (%)"}
+figure = plots.lines(rates, series, log_x=True, title=title, **captions)
 figure.axes[0].set_xticks(rates, [f"{rate:g}" for rate in rates])
 figure.axes[0].minorticks_off()
 plots.show(figure, alt=f"Validation accuracy by learning rate for both methods. {title}.")
 for method in methods:
     if best[method] in (rates[0], rates[-1]):
-        print(f"{method}: the best rate lies at the edge of the grid; a better one may lie outside.")
+        print(
+            f"{method}: the best rate lies at the edge of the grid; "
+            "a better one may lie outside."
+        )
 
 # %% [markdown]
 # Too low a rate, and the run ends before the random head has woken up; too high, and it never settles. The rates are a
@@ -538,26 +591,37 @@ for method in methods:
         right[method, seed] = answers(model, run, judge, "judge").argmax(axis=1) == judge_truth
     scores = [100 * right[method, seed].mean() for seed in seeds]
     seconds = np.median([runs[method, best[method], seed][1].seconds for seed in seeds])
-    print(f"{method:<9} {', '.join(f'{score:.1f}' for score in scores)}   mean {np.mean(scores):.1f} %   {seconds:.0f} s per run")  # fmt: skip
+    print(
+        f"{method:<9} {', '.join(f'{score:.1f}' for score in scores)} "
+        f"  mean {np.mean(scores):.1f} %   {seconds:.0f} s per run"
+    )
 
 # %% [markdown]
 # Read the spread inside a row first, then the distance between the rows. The same sentences were read by both, so
 # compare pairwise, as on Day 4: per seed, and then over seeds and sentences together.
 
 # %%
-differences = [metrics.paired_difference(right["adapters", seed], right["LoRA", seed]) for seed in seeds]
+differences = [
+    metrics.paired_difference(right["adapters", seed], right["LoRA", seed]) for seed in seeds
+]
 gain = np.array([right["adapters", seed].astype(float) - right["LoRA", seed] for seed in seeds])
 draw = np.random.default_rng(lab.seed)
 again = [
-    gain[draw.integers(len(seeds), size=len(seeds))][:, draw.integers(judges, size=judges)].mean()
+    gain[draw.integers(len(seeds), size=len(seeds))][
+        :, draw.integers(judges, size=judges)
+    ].mean()
     for _ in range(2000)
 ]
 low, high = np.quantile(again, [0.025, 0.975])
 together = metrics.Interval(gain.mean(), low, high)
 
 # %%
-points = [[100 * part.estimate, 100 * part.low, 100 * part.high] for part in [*differences, together]]
-verdict = "they tie" if not together.excludes_zero else "adapters win" if low > 0 else "LoRA wins"
+points = [
+    [100 * part.estimate, 100 * part.low, 100 * part.high] for part in [*differences, together]
+]
+verdict = (
+    "they tie" if not together.excludes_zero else "adapters win" if low > 0 else "LoRA wins"
+)
 title = f"Adapters minus LoRA: {points[-1][0]:+.1f} points, so {verdict}"
 figure = plots.interval_bars(
     [*(f"seed {seed}" for seed in seeds), "all together"],
@@ -567,7 +631,9 @@ figure = plots.interval_bars(
     title=title,
     xlabel="points of accuracy, with 95 % intervals",
 )
-plots.show(figure, alt=f"Paired differences between adapters and LoRA, per seed and together. {title}.")
+plots.show(
+    figure, alt=f"Paired differences between adapters and LoRA, per seed and together. {title}."
+)
 
 # %% [markdown]
 # The last row draws seeds and sentences again, so it is the one that speaks about the *methods*; the others speak about
@@ -584,8 +650,10 @@ plots.show(figure, alt=f"Paired differences between adapters and LoRA, per seed 
 
 # %%
 def learnt(model):
-    """All that somebody needs who has the public encoder: everything that was trained, and nothing else."""
-    return {name: part.detach() for name, part in model.named_parameters() if part.requires_grad}
+    """What somebody with the public encoder needs: all that was trained, and nothing else."""
+    return {
+        name: part.detach() for name, part in model.named_parameters() if part.requires_grad
+    }
 
 
 # %%
@@ -593,19 +661,33 @@ from safetensors.torch import load_file, save_file
 
 movie, run = runs["adapters", best["adapters"], seeds[0]]
 folder = lab.workspace / "adapters" / run.folder.name
-plan = {"placement": "Pfeiffer", "m": 16, "activation": "gelu", "encoder": shape.model_type, "seed": seeds[0]}
+plan = {
+    "placement": "Pfeiffer",
+    "m": 16,
+    "activation": "gelu",
+    "encoder": shape.model_type,
+    "seed": seeds[0],
+}
 
 
+# %%
 def write(folder):
     folder.mkdir(parents=True)
-    save_file({name: part.cpu().contiguous() for name, part in learnt(movie).items()}, folder / "adapter.safetensors")  # fmt: skip
+    save_file(
+        {name: part.cpu().contiguous() for name, part in learnt(movie).items()},
+        folder / "adapter.safetensors",
+    )
     (folder / "adapter_config.json").write_text(json.dumps(plan))
 
 
+# %%
 training.save_once(folder, write)  # whole or not at all; a second time writes nothing
 adapter_bytes = (folder / "adapter.safetensors").stat().st_size
 whole_bytes = sum(part.numel() * 4 for part in base.parameters())
-print(f"{adapter_bytes:,} bytes, {whole_bytes / adapter_bytes:.0f} times less than the whole model in fp32")
+print(
+    f"{adapter_bytes:,} bytes, "
+    f"{whole_bytes / adapter_bytes:.0f} times less than the whole model in fp32"
+)
 
 # %% [markdown]
 # A file of numbers does not say where they go. The small JSON beside it does: placement, width, activation. Now play the
@@ -618,7 +700,9 @@ reloaded = with_adapters(
 )
 training.keep_adapters_precise(reloaded)
 report = reloaded.load_state_dict(load_file(folder / "adapter.safetensors"), strict=False)
-assert not report.unexpected_keys, "a name in the file that the model does not know: the adapters are not in"
+assert not report.unexpected_keys, (
+    "a name in the file that the model does not know: the adapters are not in"
+)
 
 few = judge.select(range(32))
 reload_difference = np.abs(training.predict(reloaded, few) - training.predict(movie, few)).max()
@@ -661,8 +745,15 @@ def amazon_model():
 
 # %%
 amazon = amazon_model()
-args = training.arguments("adapters-amazon", learning_rate=best["adapters"], num_train_epochs=1, seed=seeds[0],
-                          per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True)  # fmt: skip
+args = training.arguments(
+    "adapters-amazon",
+    learning_rate=best["adapters"],
+    num_train_epochs=1,
+    seed=seeds[0],
+    per_device_train_batch_size=16,
+    save_strategy="no",
+    disable_tqdm=True,
+)
 trainer = Trainer(model=amazon, args=args, train_dataset=shop_learn, data_collator=collator)
 with contextlib.redirect_stdout(io.StringIO()):
     amazon_run = training.train(trainer, "adapters-amazon")
@@ -690,11 +781,15 @@ def one_of_two(first, second, share): ...
 # <solution>
 def one_of_two(first, second, share):
     d = first.up.out_features
-    both = Bottleneck(d, first.down.out_features + second.down.out_features).to(first.up.weight.device)
+    both = Bottleneck(d, first.down.out_features + second.down.out_features).to(
+        first.up.weight.device
+    )
     with torch.no_grad():
         both.down.weight.copy_(torch.cat([first.down.weight, second.down.weight], dim=0))
         both.down.bias.copy_(torch.cat([first.down.bias, second.down.bias]))
-        both.up.weight.copy_(torch.cat([(1 - share) * first.up.weight, share * second.up.weight], dim=1))
+        both.up.weight.copy_(
+            torch.cat([(1 - share) * first.up.weight, share * second.up.weight], dim=1)
+        )
         both.up.bias.copy_((1 - share) * first.up.bias + share * second.up.bias)
     return both
 
@@ -718,7 +813,9 @@ def check(answer):
         pair = a(x), same_width(x)
         narrow = answer(a, same_width, 0.25)
         if not isinstance(narrow, Bottleneck):
-            return f"Your function returned {type(narrow).__name__}. One Bottleneck is asked for."
+            return (
+                f"Your function returned {type(narrow).__name__}. One Bottleneck is asked for."
+            )
         if not (torch.equal(a(x), pair[0]) and torch.equal(same_width(x), pair[1])):
             return "Your function changes the two adapters it was given; then they could not be used again. Build a new one."
         if narrow.down.out_features != 4:
@@ -726,7 +823,9 @@ def check(answer):
         result = narrow(x)
 
         def same(first, second):
-            return torch.allclose(result, x + first * (pair[0] - x) + second * (pair[1] - x), atol=1e-4)
+            return torch.allclose(
+                result, x + first * (pair[0] - x) + second * (pair[1] - x), atol=1e-4
+            )
 
         if same(1, 1):
             return "Both remarks are there at full volume: that is their sum. Where does `share` come in?"
@@ -736,7 +835,10 @@ def check(answer):
             shares = ((0.75, a), (0.25, same_width))
             without = result - narrow.up.bias - x
             bent = sum(part * (one(x) - x - one.up.bias) for part, one in shares)
-            early = sum(one.up(nn.functional.gelu(part * one.down(x))) - one.up.bias for part, one in shares)
+            early = sum(
+                one.up(nn.functional.gelu(part * one.down(x))) - one.up.bias
+                for part, one in shares
+            )
             if torch.allclose(without, bent, atol=1e-4):
                 return "Everything fits but the bias of `up`: it is a part of each remark, so it is mixed with the same shares."
             if torch.allclose(without, early, atol=1e-4):
@@ -816,24 +918,38 @@ for name, combine in ways.items():
     for rows, into in ((movie_judge, on_movies), (shop_judge, on_amazon)):
         truth = np.array([row["labels"] for row in rows])
         into[name] = training.predict(model, rows).argmax(axis=1) == truth
+
+# %%
 both = {name: 100 * (on_movies[name].mean() + on_amazon[name].mean()) / 2 for name in ways}
-table = pd.DataFrame({"movies": {n: 100 * v.mean() for n, v in on_movies.items()},
-                      "Amazon": {n: 100 * v.mean() for n, v in on_amazon.items()}, "mean of both": both})  # fmt: skip
+table = pd.DataFrame(
+    {
+        "movies": {n: 100 * v.mean() for n, v in on_movies.items()},
+        "Amazon": {n: 100 * v.mean() for n, v in on_amazon.items()},
+        "mean of both": both,
+    }
+)
 table.round(1)
 
 # %%
 labels, changes = [], []
 for name in list(ways)[2:]:
-    for world, scores, specialist in (("movies", on_movies, "movie alone"), ("Amazon", on_amazon, "Amazon alone")):  # fmt: skip
+    for world, scores, specialist in (
+        ("movies", on_movies, "movie alone"),
+        ("Amazon", on_amazon, "Amazon alone"),
+    ):
         change = metrics.paired_difference(scores[name], scores[specialist])
         labels.append(f"{name}: on {world}")
         changes.append([100 * change.estimate, 100 * change.low, 100 * change.high])
 worst = int(np.argmin([change[0] for change in changes]))
 title = f"The largest loss: {changes[worst][0]:+.1f} points, {labels[worst]}"
 figure = plots.interval_bars(
-    labels, changes, reference=0, reference_label="as good as the specialist", title=title,
+    labels,
+    changes,
+    reference=0,
+    reference_label="as good as the specialist",
+    title=title,
     xlabel="points of accuracy against the adapter trained for it, with 95 % intervals",
-)  # fmt: skip
+)
 plots.show(figure, alt=f"Each way of combining against each specialist. {title}.")
 
 # %% [markdown]
@@ -856,20 +972,28 @@ plots.show(figure, alt=f"Each way of combining against each specialist. {title}.
 # %%
 def shuffled(one):
     """The same function, with its inner units in another order."""
-    order = torch.randperm(one.down.out_features, generator=torch.Generator().manual_seed(0)).to(one.down.weight.device)  # fmt: skip
+    draw = torch.Generator().manual_seed(0)
+    order = torch.randperm(one.down.out_features, generator=draw).to(one.down.weight.device)
     twin = copy.deepcopy(one)
-    twin.down.weight.data, twin.down.bias.data = one.down.weight.data[order], one.down.bias.data[order]
+    twin.down.weight.data, twin.down.bias.data = (
+        one.down.weight.data[order],
+        one.down.bias.data[order],
+    )
     twin.up.weight.data = one.up.weight.data[:, order]
     return twin
 
 
+# %%
 one = copy.deepcopy(adapters_of(movie)[-1].adapter).float()
 twin, off = shuffled(one), {}
 x = torch.randn(500, d, device=one.down.weight.device)
 with torch.no_grad():
     remark = one(x) - x
-    for name, other in {"its twin": twin, "mean of weights": mean_weights(one, twin),
-                        "mean of outputs": one_of_two(one, twin, 0.5)}.items():  # fmt: skip
+    for name, other in {
+        "its twin": twin,
+        "mean of weights": mean_weights(one, twin),
+        "mean of outputs": one_of_two(one, twin, 0.5),
+    }.items():
         off[name] = ((other(x) - x - remark).norm() / remark.norm()).item()
         print(f"{name:<16} differs from the remark by {off[name]:.1%} of its size")
 
@@ -881,7 +1005,10 @@ with torch.no_grad():
 
 # %%
 model = composed(lambda first, second: mean_weights(first, shuffled(second)))
-pair = [training.predict(model, rows).argmax(axis=1) == np.array([row["labels"] for row in rows]) for rows in (movie_judge, shop_judge)]  # fmt: skip
+pair = [
+    training.predict(model, rows).argmax(axis=1) == np.array([row["labels"] for row in rows])
+    for rows in (movie_judge, shop_judge)
+]
 shuffled_mean = 100 * np.mean([right_ones.mean() for right_ones in pair])
 print(f"mean of weights, as trained:            {both['mean of weights']:.1f} % over both")
 print(f"mean of weights, one of them shuffled:  {shuffled_mean:.1f} %")
@@ -964,7 +1091,10 @@ hints = [
     "`(f(x + y) - f(x) - f(y) + f(torch.zeros_like(x))).abs().max().item()`",
 ]
 misconceptions = [
-    ("def violation(f, x, y):\n    return (f(x + y) - f(x) - f(y)).abs().max().item()", "takes it out again"),
+    (
+        "def violation(f, x, y):\n    return (f(x + y) - f(x) - f(y)).abs().max().item()",
+        "takes it out again",
+    ),
     (
         "def violation(f, x, y):\n    return (f(2 * x) - 2 * f(x) + f(torch.zeros_like(x))).abs().max().item()",
         "lets a ReLU pass",
@@ -997,7 +1127,11 @@ def in_fp32(method):
     return model.eval().to(settings.device())
 
 
-forms = {"base": fresh_base(seeds[0]).eval().to(settings.device()), "adapters": in_fp32("adapters"), "LoRA": in_fp32("LoRA")}  # fmt: skip
+forms = {
+    "base": fresh_base(seeds[0]).eval().to(settings.device()),
+    "adapters": in_fp32("adapters"),
+    "LoRA": in_fp32("LoRA"),
+}
 forms["LoRA, merged"] = copy.deepcopy(forms["LoRA"]).merge_and_unload().eval()
 
 # %%
@@ -1014,19 +1148,28 @@ x, y = caught[0][0, 1], caught[0][1, 1]
 detour = [part for part in forms["LoRA"].modules() if hasattr(part, "lora_A")][-1]
 with torch.inference_mode():
     remarks = {"LoRA": detour(x) - detour.base_layer(x), "adapter": adapter(x) - x}
-    broken = {name: violation(f, x, y) for name, f in {"LoRA": detour, "adapter": adapter}.items()}
+    broken = {
+        name: violation(f, x, y) for name, f in {"LoRA": detour, "adapter": adapter}.items()
+    }
     print(f"a frozen matrix is off by {violation(detour.base_layer, x, y):.7f}")
 for name, remark in remarks.items():
     size_of_remark = remark.abs().max().item()
     print(
-        f"with {name:<8} off by {broken[name]:.7f}: {broken[name] / size_of_remark:.2%} of its largest remark"
+        f"with {name:<8} off by {broken[name]:.7f}: "
+        f"{broken[name] / size_of_remark:.2%} of its largest remark"
     )
 
 # %%
 merge_error = (logits["LoRA, merged"] - logits["LoRA"]).abs().max().item()
 effect = (logits["LoRA"] - logits["base"]).abs().max().item()
-print(f"training changed the logits by up to {effect:.2f}; merging changes them by {merge_error:.7f} more")
-print("LoRA layers left in the merged model:", sum(hasattr(part, "lora_A") for part in forms["LoRA, merged"].modules()))  # fmt: skip
+print(
+    f"training changed the logits by up to {effect:.2f}; "
+    f"merging changes them by {merge_error:.7f} more"
+)
+print(
+    "LoRA layers left in the merged model:",
+    sum(hasattr(part, "lora_A") for part in forms["LoRA, merged"].modules()),
+)
 
 # %% [markdown]
 # What is left in the first two lines is the rounding of 32-bit numbers. The adapter's number is no rounding: two inputs,
@@ -1041,9 +1184,15 @@ print("LoRA layers left in the merged model:", sum(hasattr(part, "lora_A") for p
 body = forms["base"].base_model.named_modules()
 linear = [part for name, part in body if isinstance(part, nn.Linear) and "pooler" not in name]
 base_work = sum(part.weight.numel() for part in linear)
-adapter_work = sum(p.adapter.down.weight.numel() + p.adapter.up.weight.numel() for p in adapters_of(forms["adapters"]))  # fmt: skip
+adapter_work = sum(
+    p.adapter.down.weight.numel() + p.adapter.up.weight.numel()
+    for p in adapters_of(forms["adapters"])
+)
 extra_work = 100 * adapter_work / base_work
-print(f"{base_work:,} multiplications per token in the encoder's matrices, {adapter_work:,} more in adapters: {extra_work:.2f} %")  # fmt: skip
+print(
+    f"{base_work:,} multiplications per token in the encoder's matrices, "
+    f"{adapter_work:,} more in adapters: {extra_work:.2f} %"
+)
 
 # %% [markdown]
 # Now the clock. Timing is easy to get wrong. The first call is slower than the rest; a machine that does something else
@@ -1060,16 +1209,27 @@ def stopwatch(inputs, rounds, warm_up=2):
         for name in draw.permutation(list(forms)):
             started = time.perf_counter()
             with torch.inference_mode():
-                forms[name](**inputs).logits.cpu()  # the answer on the CPU: a GPU has to be done by then
+                forms[name](**inputs).logits.cpu()  # on the CPU: a GPU has to be done by then
             if turn >= warm_up:
                 times[name].append(1000 * (time.perf_counter() - started))
     return times
 
 
-one_sentence = tokenizer(["A small miracle of a film, if you can bear the ending."], return_tensors="pt").to(settings.device())  # fmt: skip
-many = tokenizer(reviews["validation"]["text"][:32], padding=True, truncation=True, max_length=64, return_tensors="pt").to(settings.device())  # fmt: skip
-clock = {"one sentence": stopwatch(one_sentence, settings.pick(smoke=6, cpu=100)),
-         "32 sentences": stopwatch(many, settings.pick(smoke=1, cpu=9))}  # fmt: skip
+# %%
+one_sentence = tokenizer(
+    ["A small miracle of a film, if you can bear the ending."], return_tensors="pt"
+).to(settings.device())
+many = tokenizer(
+    reviews["validation"]["text"][:32],
+    padding=True,
+    truncation=True,
+    max_length=64,
+    return_tensors="pt",
+).to(settings.device())
+clock = {
+    "one sentence": stopwatch(one_sentence, settings.pick(smoke=6, cpu=100)),
+    "32 sentences": stopwatch(many, settings.pick(smoke=1, cpu=9)),
+}
 
 # %%
 slower = {}
@@ -1077,15 +1237,24 @@ for what, times in clock.items():
     print(what)
     for name, values in times.items():
         low, middle, high = np.percentile(values, [25, 50, 75])
-        ratios = np.array(values) / np.array(times["base"])  # within a round, the machine was in one mood
+        ratios = np.array(values) / np.array(
+            times["base"]
+        )  # within a round, the machine was in one mood
         slower[what, name] = 100 * (np.median(ratios) - 1)
-        print(f"   {name:<13} {middle:7.2f} ms (middle half {low:.2f} to {high:.2f})   {slower[what, name]:+.1f} % against the base")  # fmt: skip
+        print(
+            f"   {name:<13} {middle:7.2f} ms (middle half {low:.2f} to "
+            f"{high:.2f})   {slower[what, name]:+.1f} % against the base"
+        )
 delay_guess.compare(slower["one sentence", "adapters"])
 
 # %%
 times = clock["one sentence"]
 quarters = [np.percentile(times[name], [50, 25, 75]) for name in forms]
-title = f"One sentence: adapters {slower['one sentence', 'adapters']:+.0f} %, LoRA {slower['one sentence', 'LoRA']:+.0f} %, merged {slower['one sentence', 'LoRA, merged']:+.0f} %"  # fmt: skip
+title = (
+    f"One sentence: adapters {slower['one sentence', 'adapters']:+.0f} %, "
+    f"LoRA {slower['one sentence', 'LoRA']:+.0f} %, "
+    f"merged {slower['one sentence', 'LoRA, merged']:+.0f} %"
+)
 figure = plots.interval_bars(
     list(forms),
     quarters,
@@ -1111,7 +1280,9 @@ plots.show(figure, alt=f"Time for one sentence with each form of the model. {tit
 # ## What you saw
 
 # %%
-mean_right = {method: np.mean([right[method, seed].mean() for seed in seeds]) for method in methods}
+mean_right = {
+    method: np.mean([right[method, seed].mean() for seed in seeds]) for method in methods
+}
 results = {
     "trained_numbers": models.count_parameters(forms["adapters"]).trainable,
     "adapter_accuracy": mean_right["adapters"],
@@ -1132,7 +1303,16 @@ results = {
 
 # %%
 with tracking.start_run("techniques", "adapters beside LoRA"):
-    mlflow.log_params({"m": 16, "placement": "Pfeiffer", "r": 8, "sentences": size, "seeds": str(seeds), **{f"rate_{m}": best[m] for m in methods}})  # fmt: skip
+    mlflow.log_params(
+        {
+            "m": 16,
+            "placement": "Pfeiffer",
+            "r": 8,
+            "sentences": size,
+            "seeds": str(seeds),
+            **{f"rate_{m}": best[m] for m in methods},
+        }
+    )
     for name, value in results.items():
         tracking.record(name, value)
 

@@ -19,15 +19,11 @@ import pandas as pd
 import torch
 from torch import nn
 from torch.utils.data import DataLoader
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    set_seed,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import DataCollatorWithPadding, Trainer, set_seed
 
-from labhelpers import data, exercise, memory, models, plots, progress, quiz, tracking, training, widgets
+from labhelpers import data, exercise, memory, models, plots, progress, quiz, tracking, training
+from labhelpers import widgets
 
 # %% [markdown]
 # ## Why this matters
@@ -45,7 +41,11 @@ from labhelpers import data, exercise, memory, models, plots, progress, quiz, tr
 
 # %%
 spread_guess = widgets.predict(
-    "full-beginner-spread", "Accuracy of the best of the four runs minus that of the worst", 0, 40, "points"
+    "full-beginner-spread",
+    "Accuracy of the best of the four runs minus that of the worst",
+    0,
+    40,
+    "points",
 )
 
 # %% [markdown]
@@ -177,10 +177,12 @@ start = {name: weight.detach().clone() for name, weight in model.named_parameter
 optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5, weight_decay=0.0, fused=True)
 loader = DataLoader(train, batch_size=16, collate_fn=collator)
 losses = [
-    training_step(model, optimizer, batch.to(device)) for batch, _ in zip(loader, range(20), strict=False)
+    training_step(model, optimizer, batch.to(device))
+    for batch, _ in zip(loader, range(20), strict=False)
 ]
 print(
-    f"{len(losses)} steps, loss {losses[0]:.3f} at the first, {np.mean(losses[-5:]):.3f} on average over the last five"
+    f"{len(losses)} steps, loss {losses[0]:.3f} at the first, "
+    f"{np.mean(losses[-5:]):.3f} on average over the last five"
 )
 
 # %% [markdown]
@@ -238,7 +240,11 @@ def check(answer):
         return "The 1,201st sentence makes one more, small batch, and that is a whole step: 76."
     if np.isclose(steps(1201, 16, 2), 151):
         return "The small last batch comes in every epoch: round up first, then multiply by the epochs."
-    return None if np.isclose(answer(5e-5, 1201, 16, 2), 5e-5 * 152) else "The rate is missing somewhere."
+    return (
+        None
+        if np.isclose(answer(5e-5, 1201, 16, 2), 5e-5 * 152)
+        else "The rate is missing somewhere."
+    )
 
 
 hints = [
@@ -247,18 +253,31 @@ hints = [
     "`math.ceil(sentences / batch_size) * epochs * rate`",
 ]
 misconceptions = [
-    ("def travel_budget(rate, sentences, batch_size, epochs=1):\n    return rate * sentences * epochs", "count sentences"),
-    ("def travel_budget(rate, sentences, batch_size, epochs=1):\n    return rate * (sentences // batch_size) * epochs", "one more, small batch"),
-    ("def travel_budget(rate, sentences, batch_size, epochs=1):\n    import math\n    return rate * math.ceil(sentences * epochs / batch_size)", "in every epoch"),
-    ("def travel_budget(rate, sentences, batch_size, epochs=1):\n    import math\n    return rate * math.ceil(sentences / batch_size)", "Three epochs"),
-]  # fmt: skip
+    (
+        "def travel_budget(rate, sentences, batch_size, epochs=1):\n    return rate * sentences * epochs",
+        "count sentences",
+    ),
+    (
+        "def travel_budget(rate, sentences, batch_size, epochs=1):\n    return rate * (sentences // batch_size) * epochs",
+        "one more, small batch",
+    ),
+    (
+        "def travel_budget(rate, sentences, batch_size, epochs=1):\n    import math\n    return rate * math.ceil(sentences * epochs / batch_size)",
+        "in every epoch",
+    ),
+    (
+        "def travel_budget(rate, sentences, batch_size, epochs=1):\n    import math\n    return rate * math.ceil(sentences / batch_size)",
+        "Three epochs",
+    ),
+]
 
 # %%
 print("budget of the four runs:")
 for rate in (1e-5, 5e-5):
     for batch_size in (16, 4):
         print(
-            f"   rate {rate:g}, batches of {batch_size:>2}: {travel_budget(rate, sentences, batch_size):.1e}"
+            f"   rate {rate:g}, batches of {batch_size:>2}: "
+            f"{travel_budget(rate, sentences, batch_size):.1e}"
         )
 
 # %% [markdown]
@@ -273,10 +292,10 @@ for rate in (1e-5, 5e-5):
 # %%
 def train_with(rate, batch_size, seed=lab.seed):
     name = f"full-beginner-rate{rate:g}-batch{batch_size}-seed{seed}"
-    args = training.arguments(
-        name, learning_rate=rate, per_device_train_batch_size=batch_size, num_train_epochs=1, seed=seed,
-        lr_scheduler_type="constant", warmup_steps=0, logging_steps=1, save_strategy="no", disable_tqdm=True,
-    )  # fmt: skip
+    same = {"num_train_epochs": 1, "lr_scheduler_type": "constant", "warmup_steps": 0}
+    quiet = {"logging_steps": 1, "save_strategy": "no", "disable_tqdm": True}
+    choice = {"learning_rate": rate, "per_device_train_batch_size": batch_size, "seed": seed}
+    args = training.arguments(name, **choice, **same, **quiet)
     trainer = Trainer(model=build(seed), args=args, train_dataset=train, data_collator=collator)
     with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough
         run = training.train(trainer, name)
@@ -297,7 +316,8 @@ def turn(rate, batch_size, seed=lab.seed):
     runs[key], logits[key] = train_with(rate, batch_size, seed)
     right = (logits[key].argmax(axis=1) == truth).mean()
     print(
-        f"rate {rate:g}, batches of {batch_size:>2}, seed {seed}: {right:.1%} right, {runs[key].seconds:.0f} s"
+        f"rate {rate:g}, batches of {batch_size:>2}, seed {seed}: "
+        f"{right:.1%} right, {runs[key].seconds:.0f} s"
     )
 
 
@@ -320,14 +340,15 @@ def curve(key):
 
 # %%
 figure, axes = plt.subplots()
+beside = {"xytext": (4, 0), "textcoords": "offset points", "va": "center"}
 for rate, colour in ((1e-5, "#E69F00"), (5e-5, "#0072B2")):
     read, values = curve((rate, 16, lab.seed))
     axes.plot(read, values, color=colour)
-    axes.annotate(
-        f"{rate:g}", (read[-1], values[-1]), (4, 0), textcoords="offset points", color=colour, va="center"
-    )
+    axes.annotate(f"{rate:g}", (read[-1], values[-1]), color=colour, **beside)
 axes.axhline(np.log(2), color="#777777", ls=":", lw=1.2)
-axes.annotate("tossing a coin", (read[0], np.log(2)), (0, 4), textcoords="offset points", color="#777777")
+axes.annotate(
+    "tossing a coin", (read[0], np.log(2)), (0, 4), textcoords="offset points", color="#777777"
+)
 axes.set(xlabel="sentences read", ylabel="training loss (running mean)")
 axes.margins(x=0.12, y=0.15)
 ends = {rate: curve((rate, 16, lab.seed))[1][-1] for rate in (1e-5, 5e-5)}
@@ -335,7 +356,7 @@ title = f"After one pass, 1e-5 is at {ends[1e-5]:.2f} and 5e-5 at {ends[5e-5]:.2
 axes.set_title(title)
 plots.show(
     figure,
-    alt=f"Training loss by sentences read, for two learning rates, with a coin's loss as a dotted line. {title}.",
+    alt=f"Training loss of two rates by sentences read, a coin's as a dotted line. {title}.",
 )
 
 # %% [markdown]
@@ -426,7 +447,8 @@ for rate in (1e-5, 5e-5):
     key = (rate, 16, lab.seed)
     verdict = diagnose(curve(key)[1][-1], judged_loss(key), judged_loss(key))
     print(
-        f"rate {rate:g}: training loss {curve(key)[1][-1]:.2f}, on new sentences {judged_loss(key):.2f}: {verdict}"
+        f"rate {rate:g}: training loss {curve(key)[1][-1]:.2f}, "
+        f"on new sentences {judged_loss(key):.2f}: {verdict}"
     )
 
 # %% [markdown]
@@ -449,12 +471,23 @@ for rate in (1e-5, 5e-5):  # all four with another seed: one run is an anecdote
 
 # %%
 table = pd.DataFrame(
-    {"rate": rate, "batch": batch_size, "seed": seed, "steps": -(-sentences // batch_size),
-     "seconds": run.seconds, "right": 100 * (logits[rate, batch_size, seed].argmax(axis=1) == truth).mean(),
-     "loss": judged_loss((rate, batch_size, seed)), "budget": travel_budget(rate, sentences, batch_size)}
+    {
+        "rate": rate,
+        "batch": batch_size,
+        "seed": seed,
+        "steps": -(-sentences // batch_size),
+        "seconds": run.seconds,
+        "right": 100 * (logits[rate, batch_size, seed].argmax(axis=1) == truth).mean(),
+        "loss": judged_loss((rate, batch_size, seed)),
+        "budget": travel_budget(rate, sentences, batch_size),
+    }
     for (rate, batch_size, seed), run in runs.items()
-)  # fmt: skip
-means = table.groupby(["rate", "batch"], as_index=False).mean(numeric_only=True).sort_values("budget")
+)
+means = (
+    table.groupby(["rate", "batch"], as_index=False)
+    .mean(numeric_only=True)
+    .sort_values("budget")
+)
 means.drop(columns="seed").round({"seconds": 0, "right": 1, "loss": 3})
 
 # %% [markdown]
@@ -465,7 +498,9 @@ means.drop(columns="seed").round({"seconds": 0, "right": 1, "loss": 3})
 figure, axes = plt.subplots()
 for batch_size, mark, colour in ((16, "o", "#0072B2"), (4, "^", "#D55E00")):
     part = table[table.batch == batch_size]
-    axes.scatter(part.budget, part.right, marker=mark, color=colour, label=f"batches of {batch_size}")
+    axes.scatter(
+        part.budget, part.right, marker=mark, color=colour, label=f"batches of {batch_size}"
+    )
 axes.plot(means.budget, means.right, color="#777777", lw=1, zorder=0)
 axes.set(xscale="log", xlabel="rate × steps (log scale)", ylabel="new sentences right (%)")
 axes.legend(loc="upper left")
@@ -473,7 +508,10 @@ axes.margins(y=0.15)
 spread = means.right.max() - means.right.min()
 title = f"One line through both knobs: {spread:.0f} points from the smallest budget to the best"
 axes.set_title(title)
-plots.show(figure, alt=f"Accuracy against rate times steps for four settings and several seeds. {title}.")
+plots.show(
+    figure,
+    alt=f"Accuracy against rate times steps for four settings and several seeds. {title}.",
+)
 spread_guess.compare(spread)
 
 # %% [markdown]
@@ -496,7 +534,11 @@ spread_guess.compare(spread)
 def hits(rate, batch_size):
     """Per sentence: the share of seeds that got it right."""
     return np.mean(
-        [logits[rate, batch_size, seed].argmax(axis=1) == truth for seed in sorted(set(table.seed))], axis=0
+        [
+            logits[rate, batch_size, seed].argmax(axis=1) == truth
+            for seed in sorted(set(table.seed))
+        ],
+        axis=0,
     )
 
 
@@ -512,10 +554,19 @@ for (rate_a, batch_a), (rate_b, batch_b) in zip(order[1:], order[:-1], strict=Tr
 clear = sum(low > 0 for _, low, _ in intervals)
 title = f"{clear} of {len(intervals)} steps up in budget are clear gains"
 figure = plots.interval_bars(
-    names, intervals, reference=0, reference_label="no difference", title=title, xlabel="difference (points), rate / batch size"
-)  # fmt: skip
+    names,
+    intervals,
+    reference=0,
+    reference_label="no difference",
+    title=title,
+    xlabel="difference (points), rate / batch size",
+)
 plots.show(
-    figure, alt=f"Differences in accuracy between neighbouring settings with 95 percent intervals. {title}."
+    figure,
+    alt=(
+        "Differences in accuracy between neighbouring "
+        f"settings with 95 percent intervals. {title}."
+    ),
 )
 
 # %% [markdown]
@@ -570,9 +621,15 @@ misconceptions = [
         'grows = {"learning rate": set(), "batch size": {"activations", "gradients"}}',
         "one gradient per *weight*",
     ),
-    ('grows = {"learning rate": {"optimizer"}, "batch size": {"activations"}}', "takes no more room"),
+    (
+        'grows = {"learning rate": {"optimizer"}, "batch size": {"activations"}}',
+        "takes no more room",
+    ),
     ('grows = {"learning rate": set(), "batch size": set()}', "leaves something behind"),
-    ('grows = {"learning rate": set(), "batch size": {"activations", "optimizer"}}', "belong to the model"),
+    (
+        'grows = {"learning rate": set(), "batch size": {"activations", "optimizer"}}',
+        "belong to the model",
+    ),
 ]
 
 
@@ -583,7 +640,10 @@ def account(batch_size):
     optimizer = torch.optim.AdamW(model.parameters(), lr=5e-5)
     longest = sorted(train, key=lambda row: -len(row["input_ids"]))[:batch_size]
     batch = collator(
-        [{k: v for k, v in row.items() if k in [*tokenizer.model_input_names, "labels"]} for row in longest]
+        [
+            {k: v for k, v in row.items() if k in [*tokenizer.model_input_names, "labels"]}
+            for row in longest
+        ]
     )
     batch = batch.to(device)
     training_step(model, optimizer, batch)
@@ -593,18 +653,30 @@ def account(batch_size):
 bills = {batch_size: account(batch_size) for batch_size in (4, 16)}
 
 # %%
-kinds = {"weights": "#0072B2", "gradients": "#D55E00", "optimizer": "#E69F00", "activations": "#777777"}
+kinds = {
+    "weights": "#0072B2",
+    "gradients": "#D55E00",
+    "optimizer": "#E69F00",
+    "activations": "#777777",
+}
+
+# %%
 figure, axes = plt.subplots(figsize=(7.2, 2.4))
 left = np.zeros(2)
 for kind, colour in kinds.items():
     sizes = np.array([getattr(bill, kind) / 1e6 for bill in bills.values()])
-    axes.barh([f"batches of {size}" for size in bills], sizes, left=left, color=colour, label=kind)
+    axes.barh(
+        [f"batches of {size}" for size in bills], sizes, left=left, color=colour, label=kind
+    )
     left += sizes
 axes.set(xlabel="MB for one step, in 32 bits")
 axes.margins(x=0.02)
 axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=4)
 activation_ratio = bills[16].activations / bills[4].activations
-title = f"Four times the batch: {activation_ratio:.1f} times the activations, {bills[16].total / bills[4].total:.2f} times the sum"
+title = (
+    f"Four times the batch: {activation_ratio:.1f} times the activations, "
+    f"{bills[16].total / bills[4].total:.2f} times the sum"
+)
 axes.set_title(title)
 plots.show(figure, alt=f"Memory of one step by kind, for batches of 4 and of 16. {title}.")
 
@@ -624,14 +696,15 @@ def gpt2(batch_size=16, tokens=512):
     empty = models.build_empty("gpt2")
     count = models.count_parameters(empty).total
     ids = torch.zeros(batch_size, tokens, dtype=torch.long, device="meta")
-    kept = memory.account(
-        empty.transformer, batch={"input_ids": ids}
-    ).activations  # the head keeps next to nothing
+    batch = {"input_ids": ids}
+    kept = memory.account(empty.transformer, batch=batch).activations  # the head keeps little
     bill = memory.predict(count, count, activations=kept)
-    title = f"GPT-2, {batch_size} × {tokens} tokens: {memory.human(bill.total)}, {kept / bill.total:.0%} of it activations"
-    figure = plots.bars(
-        list(kinds), [getattr(bill, kind) / 1e9 for kind in kinds], title=title, xlabel="GB, in 32 bits"
+    title = (
+        f"GPT-2, {batch_size} × {tokens} tokens: {memory.human(bill.total)}, "
+        f"{kept / bill.total:.0%} of it activations"
     )
+    sizes = [getattr(bill, kind) / 1e9 for kind in kinds]
+    figure = plots.bars(list(kinds), sizes, title=title, xlabel="GB, in 32 bits")
     plots.show(figure, alt=f"Memory of one training step by kind. {title}.")
 
 
@@ -683,10 +756,22 @@ quiz = [
     {
         "question": "AdamW, constant rate 2e-5. You halve the batch size and keep everything else. How far can a weight travel now in one epoch?",
         "choices": [
-            ("As far as before: the rate is the same.", "The length of a step is the same, but there are twice as many steps.", False),
+            (
+                "As far as before: the rate is the same.",
+                "The length of a step is the same, but there are twice as many steps.",
+                False,
+            ),
             ("About twice as far.", "Right: twice as many steps of the same length.", True),
-            ("Half as far: each gradient comes from fewer sentences.", "AdamW divides the gradient by its usual size, so fewer sentences do not make the step shorter.", False),
-            ("About 1.4 times as far.", "That would be the rule if one scaled the *rate* by the root of the batch size. Nobody has touched it here.", False),
+            (
+                "Half as far: each gradient comes from fewer sentences.",
+                "AdamW divides the gradient by its usual size, so fewer sentences do not make the step shorter.",
+                False,
+            ),
+            (
+                "About 1.4 times as far.",
+                "That would be the rule if one scaled the *rate* by the root of the batch size. Nobody has touched it here.",
+                False,
+            ),
         ],
         "proof": """
 import torch
@@ -703,10 +788,26 @@ assert abs(travelled(100) - 100 * 2e-5) < 1e-5
     {
         "question": "Training loss 0.67 after one pass, two classes. On new sentences 0.68. What now?",
         "choices": [
-            ("Overfitting: more dropout, or fewer epochs.", "To overfit it would first have to fit. Its training loss is that of a coin.", False),
-            ("It underfits: a larger rate, or more steps.", "Right. ln 2 is 0.69, so it has learnt next to nothing so far.", True),
-            ("More validation sentences, to be sure.", "Both numbers agree already. The trouble is in the training.", False),
-            ("Fine: the two losses are close.", "Close to each other, and both close to knowing nothing.", False),
+            (
+                "Overfitting: more dropout, or fewer epochs.",
+                "To overfit it would first have to fit. Its training loss is that of a coin.",
+                False,
+            ),
+            (
+                "It underfits: a larger rate, or more steps.",
+                "Right. ln 2 is 0.69, so it has learnt next to nothing so far.",
+                True,
+            ),
+            (
+                "More validation sentences, to be sure.",
+                "Both numbers agree already. The trouble is in the training.",
+                False,
+            ),
+            (
+                "Fine: the two losses are close.",
+                "Close to each other, and both close to knowing nothing.",
+                False,
+            ),
         ],
         "proof": "import math\nassert 0.67 > 0.9 * math.log(2)",
     },
@@ -714,12 +815,20 @@ assert abs(travelled(100) - 100 * 2e-5) < 1e-5
         "question": "A script for full fine-tuning runs out of memory in the forward pass. Which of these helps most?",
         "choices": [
             ("A smaller learning rate.", "It is one number. No tensor becomes smaller.", False),
-            ("Fewer epochs.", "They come one after the other; the memory of one step does not know how many follow.", False),
-            ("A smaller batch, and then a look at the number of steps.", "Right: activations shrink with the batch. But the training has become another one, and rate or epochs may have to follow.", True),
+            (
+                "Fewer epochs.",
+                "They come one after the other; the memory of one step does not know how many follow.",
+                False,
+            ),
+            (
+                "A smaller batch, and then a look at the number of steps.",
+                "Right: activations shrink with the batch. But the training has become another one, and rate or epochs may have to follow.",
+                True,
+            ),
             ("Another seed.", "It changes the numbers in the tensors, not the tensors.", False),
         ],
     },
-]  # fmt: skip
+]
 
 # %% tags=["checklist"]
 

@@ -7,7 +7,9 @@
 # %%
 import os
 
-os.environ["KINETO_LOG_LEVEL"] = "99"  # read once, when PyTorch is loaded: its profiler shall not chat
+os.environ["KINETO_LOG_LEVEL"] = (
+    "99"  # read once, when PyTorch is loaded: its profiler shall not chat
+)
 
 from labhelpers import settings
 
@@ -29,31 +31,14 @@ from sklearn.naive_bayes import ComplementNB
 from sklearn.pipeline import make_pipeline
 
 # %%
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainingArguments,
-    get_scheduler,
-    set_seed,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import DataCollatorWithPadding, Trainer, TrainingArguments, get_scheduler
+from transformers import set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 # %%
-from labhelpers import (
-    data,
-    exercise,
-    memory,
-    metrics,
-    models,
-    plots,
-    progress,
-    quiz,
-    tracking,
-    training,
-    widgets,
-)
+from labhelpers import data, exercise, memory, metrics, models, plots, progress, quiz, tracking
+from labhelpers import training, widgets
 
 # %% [markdown]
 # ## Why this matters
@@ -79,7 +64,11 @@ print(f"TrainingArguments has {len(dataclasses.fields(TrainingArguments))} argum
 
 # %%
 leak_guess = widgets.predict(
-    "full-intermediate-leak", "Score when split by row minus score when split by article", -5, 30, "points"
+    "full-intermediate-leak",
+    "Score when split by row minus score when split by article",
+    -5,
+    30,
+    "points",
 )
 
 # %% [markdown]
@@ -144,12 +133,14 @@ print(raw.label.value_counts(dropna=False).to_dict())
 
 # %%
 def clean(table):
-    """One spelling per label, no empty cells, no text with two labels, no text twice. Says what it dropped."""
+    """One spelling per label, no empty cells, one label per text, no copies; reports drops."""
     table = table.assign(label=table.label.str.strip().str.lower(), text=table.text.str.strip())
     steps = {"read": len(table)}
     table = table[table.label.notna() & table.text.fillna("").ne("")]
     steps["with a text and a label"] = len(table)
-    prints = table.text.map(data.text_hash)  # Day 2's fingerprint: capitals and spaces do not count
+    prints = table.text.map(
+        data.text_hash
+    )  # Day 2's fingerprint: capitals and spaces do not count
     table = table[table.label.groupby(prints).transform("nunique") == 1]
     steps["without contradictions"] = len(table)
     table = table[~table.text.map(data.text_hash).duplicated()].reset_index(drop=True)
@@ -188,14 +179,18 @@ def grouped_split(table, share, seed):
 # %% tags=["check"] exercise="technique_full_intermediate/groups"
 def check(answer):
     sizes = [1 + number % 4 for number in range(80)]
-    small = pd.DataFrame({"group": [f"g{n}" for n, size in enumerate(sizes) for _ in range(size)]})
+    small = pd.DataFrame(
+        {"group": [f"g{n}" for n, size in enumerate(sizes) for _ in range(size)]}
+    )
     small["text"] = [f"text {n}" for n in range(len(small))]
 
     def parts(seed):
         made = answer(small.copy(), 0.25, seed)
         return made if isinstance(made, tuple | list) and len(made) == 2 else None
 
-    if parts(1) is None or not all(hasattr(part, "columns") and "group" in part for part in parts(1)):
+    if parts(1) is None or not all(
+        hasattr(part, "columns") and "group" in part for part in parts(1)
+    ):
         return "Two DataFrames are wanted: those to learn from, and those to judge by."
     learn, judge = parts(1)
     both = set(learn.group) & set(judge.group)
@@ -205,7 +200,9 @@ def check(answer):
         return f"The table had {len(small)} rows, your two parts have {len(learn) + len(judge)}. Each row belongs to exactly one part."
     count = judge.group.nunique()
     if count == 60:
-        return "The parts are exchanged: a quarter was to be judged, and you judge three quarters."
+        return (
+            "The parts are exchanged: a quarter was to be judged, and you judge three quarters."
+        )
     if not 14 <= count <= 26:
         return f"A quarter of 80 groups is 20; you judge {count}."
     if set(parts(2)[1].group) == set(judge.group):
@@ -221,11 +218,23 @@ hints = [
     "`judged = table.group.isin(chosen)`; then `table[~judged]` and `table[judged]`.",
 ]
 misconceptions = [
-    ("def grouped_split(table, share, seed):\n    judge = table.sample(frac=share, random_state=seed)\n    return table.drop(judge.index), judge", "once per group"),
-    ("def grouped_split(table, share, seed):\n    names = table.group.unique()\n    judged = table.group.isin(names[: round(share * len(names))])\n    return table[~judged], table[judged]", "chance has no say"),
-    ("def grouped_split(table, share, seed):\n    names = np.random.default_rng(seed).permutation(table.group.unique())\n    judged = table.group.isin(names[: round(share * len(names))])\n    return table[judged], table[~judged]", "exchanged"),
-    ("def grouped_split(table, share, seed):\n    once = table.drop_duplicates('group')\n    judge = once.sample(frac=share, random_state=seed)\n    return once.drop(judge.index), judge", "exactly one part"),
-]  # fmt: skip
+    (
+        "def grouped_split(table, share, seed):\n    judge = table.sample(frac=share, random_state=seed)\n    return table.drop(judge.index), judge",
+        "once per group",
+    ),
+    (
+        "def grouped_split(table, share, seed):\n    names = table.group.unique()\n    judged = table.group.isin(names[: round(share * len(names))])\n    return table[~judged], table[judged]",
+        "chance has no say",
+    ),
+    (
+        "def grouped_split(table, share, seed):\n    names = np.random.default_rng(seed).permutation(table.group.unique())\n    judged = table.group.isin(names[: round(share * len(names))])\n    return table[judged], table[~judged]",
+        "exchanged",
+    ),
+    (
+        "def grouped_split(table, share, seed):\n    once = table.drop_duplicates('group')\n    judge = once.sample(frac=share, random_state=seed)\n    return once.drop(judge.index), judge",
+        "exactly one part",
+    ),
+]
 
 
 # %%
@@ -250,7 +259,9 @@ for height, (scores, colour) in enumerate(((by_article, "#0072B2"), (by_row, "#D
     axes.scatter(scores, np.full(len(scores), height), color=colour, alpha=0.6)
     axes.scatter([np.mean(scores)], [height], marker="|", s=500, color=colour)
 axes.set(
-    yticks=[0, 1], ylim=(-0.6, 1.6), xlabel="sentences right (%), 20 splits each; the stroke is the mean"
+    yticks=[0, 1],
+    ylim=(-0.6, 1.6),
+    xlabel="sentences right (%), 20 splits each; the stroke is the mean",
 )
 axes.set_yticklabels(["split by article", "split by row"])
 title = f"Split by row, the same classifier looks {leak_points:.0f} points better"
@@ -277,7 +288,9 @@ tuning, validation = (
 labels = ClassLabel(names=sorted(table.label.unique()))  # one list for all parts
 parts = DatasetDict(
     {
-        name: Dataset.from_pandas(part[["text", "label"]], preserve_index=False).cast_column("label", labels)
+        name: Dataset.from_pandas(part[["text", "label"]], preserve_index=False).cast_column(
+            "label", labels
+        )
         for name, part in {"learn": learn, "tuning": tuning, "validation": validation}.items()
     }
 )
@@ -300,19 +313,23 @@ lengths = np.array([len(ids) for ids in tokenizer(parts["learn"]["text"][:])["in
 max_length = int(np.ceil(np.percentile(lengths, 99) / 8)) * 8
 tokens = data.tokenize(parts, tokenizer, max_length=max_length)
 print(
-    f"max_length {max_length}: the longest sentence has {lengths.max()} tokens, a typical one {np.median(lengths):.0f}"
+    f"max_length {max_length}: the longest sentence has {lengths.max()} tokens, "
+    f"a typical one {np.median(lengths):.0f}"
 )
 
 
 # %%
 def processed(order):
-    """Tokens that go through the model in one epoch, filled up to the longest of each batch of 16."""
+    """Tokens that the model sees in one epoch, filled up to the longest of each batch of 16."""
     cut = np.minimum(lengths[np.array(order)], max_length)
-    return sum(len(cut[at : at + 16]) * cut[at : at + 16].max() for at in range(0, len(cut), 16))
+    return sum(
+        len(cut[at : at + 16]) * cut[at : at + 16].max() for at in range(0, len(cut), 16)
+    )
 
 
 chance = np.random.default_rng(lab.seed).permutation(len(lengths))
-grouped = list(LengthGroupedSampler(16, lengths=lengths.tolist(), generator=torch.Generator().manual_seed(1)))
+draw = torch.Generator().manual_seed(1)
+grouped = list(LengthGroupedSampler(16, lengths=lengths.tolist(), generator=draw))
 epoch_tokens = {
     "filled up to 512": 512 * len(lengths),
     f"filled up to {max_length}": max_length * len(lengths),
@@ -325,9 +342,14 @@ epoch_tokens = {
 padding_ratio = epoch_tokens["filled up to 512"] / epoch_tokens["… like lengths together"]
 title = f"The same sentences, {padding_ratio:.0f} times fewer tokens"
 figure = plots.bars(
-    list(epoch_tokens), [count / 1000 for count in epoch_tokens.values()], title=title, xlabel="thousand tokens per epoch"
-)  # fmt: skip
-plots.show(figure, alt=f"Tokens processed per epoch for five ways of filling up batches. {title}.")
+    list(epoch_tokens),
+    [count / 1000 for count in epoch_tokens.values()],
+    title=title,
+    xlabel="thousand tokens per epoch",
+)
+plots.show(
+    figure, alt=f"Tokens processed per epoch for five ways of filling up batches. {title}."
+)
 
 # %% [markdown]
 # `max_length` cuts only the tail. What you pay for is the longest text *of each batch*: the collator fills up no further
@@ -341,13 +363,21 @@ plots.show(figure, alt=f"Tokens processed per epoch for five ways of filling up 
 # %%
 collator, device = DataCollatorWithPadding(tokenizer), settings.device()
 truth = {name: np.array(part["labels"]) for name, part in tokens.items()}
-native = training.load_options()["dtype"] == torch.bfloat16  # does this processor compute in bf16 itself?
+# Does this processor compute in bf16 itself?
+native = training.load_options()["dtype"] == torch.bfloat16
 base = {
-    "learning_rate": 3e-4, "per_device_train_batch_size": 16, "num_train_epochs": 1, "lr_scheduler_type": "linear",
-    "warmup_steps": 0.1, "weight_decay": 0.0, "bf16": False, "fp16": False,
-}  # fmt: skip
+    "learning_rate": 3e-4,
+    "per_device_train_batch_size": 16,
+    "num_train_epochs": 1,
+    "lr_scheduler_type": "linear",
+    "warmup_steps": 0.1,
+    "weight_decay": 0.0,
+    "bf16": False,
+    "fp16": False,
+}
 
 
+# %%
 def build(seed=lab.seed, dtype=torch.float32):
     """The encoder, every weight free, with a fresh head that depends on the seed."""
     set_seed(seed)
@@ -361,15 +391,19 @@ def build(seed=lab.seed, dtype=torch.float32):
 def train_with(name, seed=lab.seed, model=None, optimizer=None, loss=None, **changes):
     """The base recipe with some arguments changed. Returns the run and its model."""
     name = f"full-intermediate-{name}-seed{seed}"
-    args = training.arguments(
-        name, seed=seed, save_strategy="no", disable_tqdm=True, logging_steps=1, **(base | changes)
-    )
+    quiet = {"save_strategy": "no", "disable_tqdm": True, "logging_steps": 1}
+    args = training.arguments(name, seed=seed, **quiet, **(base | changes))
     model = (model or build(seed)).to(device)
-    own = (optimizer(model, args) if optimizer else None, None)  # None: the Trainer makes its own
+    # None: the Trainer makes its own.
+    own = (optimizer(model, args) if optimizer else None, None)
     trainer = Trainer(
-        model=model, args=args, train_dataset=tokens["learn"], data_collator=collator,
-        compute_loss_func=loss, optimizers=own,
-    )  # fmt: skip
+        model=model,
+        args=args,
+        train_dataset=tokens["learn"],
+        data_collator=collator,
+        compute_loss_func=loss,
+        optimizers=own,
+    )
     with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough
         return training.train(trainer, name), model
 
@@ -397,13 +431,16 @@ def right_of(run, model, part="validation"):
 # belong in the first drawer? Prove it on the gradient: 16 sentences at once, and as 4 × 4.
 
 # %%
-rows = [{key: row[key] for key in (*tokenizer.model_input_names, "labels") if key in row} for row in tokens["learn"].select(range(16))]  # fmt: skip
+rows = [
+    {key: row[key] for key in (*tokenizer.model_input_names, "labels") if key in row}
+    for row in tokens["learn"].select(range(16))
+]
 whole = [collator(rows).to(device)]
 quarters = [collator(rows[at : at + 4]).to(device) for at in range(0, 16, 4)]
 
 
 def step(model, batches, optimizer=None, bf16=False):
-    """Forward and backward through all batches; with an optimiser, one step and a clean slate."""
+    """Forward and backward through all batches; with an optimiser, also a step."""
     for batch in batches:
         with torch.autocast(device, torch.bfloat16, enabled=bf16):
             loss = model(**batch).loss / len(batches)
@@ -418,12 +455,16 @@ def gradient(batches):
     """What a fresh model learns from these batches: its whole gradient in one long row."""
     model = build().to(device)  # as loaded: in evaluation mode, so no dropout
     step(model, batches)
-    return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+    return torch.cat(
+        [weight.grad.flatten() for weight in model.parameters() if weight.grad is not None]
+    )
 
 
 at_once, added_up = gradient(whole), gradient(quarters)
 gradient_gap = ((added_up - at_once).norm() / at_once.norm()).item()
-print(f"{len(at_once):,} numbers; the two gradients differ by {gradient_gap:.0e} of their length")
+print(
+    f"{len(at_once):,} numbers; the two gradients differ by {gradient_gap:.0e} of their length"
+)
 
 # %% [markdown]
 # Rounding. (The quarters are also filled up less, since each has its own longest sentence. The model does not notice:
@@ -447,7 +488,11 @@ switches = {
 bills = {}
 for number, (name, changes) in enumerate(switches.items()):
     run, model = train_with(f"bill{number}", loss=summed_loss, **changes)
-    bills[name] = {"seconds": run.seconds, "steps": run.history[-1]["step"], "logits": logits_of(run, model)}
+    bills[name] = {
+        "seconds": run.seconds,
+        "steps": run.history[-1]["step"],
+        "logits": logits_of(run, model),
+    }
 
 # %%
 reference = bills["as it was"]["logits"].argmax(axis=1)
@@ -488,16 +533,21 @@ def peak_of(work):
         activities=[torch.profiler.ProfilerActivity.CPU], profile_memory=True
     ) as watch:
         work()
-    events = [event for event in watch.profiler.kineto_results.events() if event.name() == "[memory]"]
+    events = [
+        event for event in watch.profiler.kineto_results.events() if event.name() == "[memory]"
+    ]
     events.sort(key=lambda event: event.start_ns())
     return int(np.cumsum([event.nbytes() for event in events]).max())
 
 
 # %%
 def bill_of(size, parts, bf16):
-    """Peak of one step on `size` sentences in equal parts, weights and AdamW's means included, in MB."""
+    """Peak of one step on `size` sentences in equal parts, in MB, with weights and AdamW's."""
     chosen = [rows[at % len(rows)] for at in range(size)]
-    batches = [collator(chosen[at : at + size // parts]).to(device) for at in range(0, size, size // parts)]
+    batches = [
+        collator(chosen[at : at + size // parts]).to(device)
+        for at in range(0, size, size // parts)
+    ]
     model = build().to(device).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-5, fused=True)
     for weight in model.parameters():
@@ -505,9 +555,11 @@ def bill_of(size, parts, bf16):
     optimizer.step()  # the optimiser's means are made at the first step
     optimizer.zero_grad()
     found = memory.account(model, optimizer)
-    return (found.weights + found.optimizer + peak_of(lambda: step(model, batches, optimizer, bf16))) / 1e6
+    peak = peak_of(lambda: step(model, batches, optimizer, bf16))
+    return (found.weights + found.optimizer + peak) / 1e6
 
 
+# %%
 peaks = {}
 for size in (16, 64):
     peaks[f"{size} at once"] = bill_of(size, 1, False)
@@ -516,11 +568,20 @@ for size in (16, 64):
 
 # %%
 print("bf16 in hardware:", native)
-saved = {size: 1 - peaks[f"4 × {size // 4} accumulated"] / peaks[f"{size} at once"] for size in (16, 64)}
+saved = {
+    size: 1 - peaks[f"4 × {size // 4} accumulated"] / peaks[f"{size} at once"]
+    for size in (16, 64)
+}
 saved_bf16 = 1 - peaks["64 at once, bf16"] / peaks["64 at once"]
-title = f"In four parts: {-saved[16]:+.0%} of the peak for 16 sentences, {-saved[64]:+.0%} for 64"
-figure = plots.bars(list(peaks), list(peaks.values()), title=title, xlabel="peak of one step (MB)")
-plots.show(figure, alt=f"Peak memory of a training step at once, in parts and in bf16. {title}.")
+title = (
+    f"In four parts: {-saved[16]:+.0%} of the peak for 16 sentences, {-saved[64]:+.0%} for 64"
+)
+figure = plots.bars(
+    list(peaks), list(peaks.values()), title=title, xlabel="peak of one step (MB)"
+)
+plots.show(
+    figure, alt=f"Peak memory of a training step at once, in parts and in bf16. {title}."
+)
 
 # %% [markdown]
 # A quarter of the batch, and the peak has hardly moved, or even *grown*. Weights and AdamW's means are always there; that
@@ -557,7 +618,9 @@ def lost_share(weights, step, dtype):
 
 # %% tags=["check"] exercise="technique_full_intermediate/lost"
 def check(answer):
-    weights = torch.tensor([1.0, 0.75, 0.01, 0.001])  # in bf16, 0.001 is lost on the first two only
+    weights = torch.tensor(
+        [1.0, 0.75, 0.01, 0.001]
+    )  # in bf16, 0.001 is lost on the first two only
     found = answer(weights.clone(), 0.001, torch.bfloat16)
     if found is None:
         return "Your function returns nothing."
@@ -568,9 +631,13 @@ def check(answer):
     if np.isclose(found, 0):
         return "Nothing is lost with you: the result of the step was compared before it was *stored* in 16 bits again. 1.0 − 0.001 has no room there."
     if np.isclose(found, answer(weights.clone(), 0.001, torch.float32)):
-        return "32 bits and 16 bits give the same with you. Does `dtype` appear in your function?"
+        return (
+            "32 bits and 16 bits give the same with you. Does `dtype` appear in your function?"
+        )
     if np.isclose(found, 1):
-        return "All are lost with you. 0.001 − 0.001 is zero, in any precision: that one did move."
+        return (
+            "All are lost with you. 0.001 − 0.001 is zero, in any precision: that one did move."
+        )
     more = answer(torch.tensor([1.0, 1.0, 1.0, 0.001]), 0.001, torch.bfloat16)
     if np.isclose(more, 0.25):
         return "That is the share that moved. How many stood still?"
@@ -587,11 +654,23 @@ hints = [
     "`(moved == stored).float().mean().item()`",
 ]
 misconceptions = [
-    ("def lost_share(weights, step, dtype):\n    stored = weights.to(dtype).float()\n    return (stored - step == stored).float().mean().item()", "before it was *stored*"),
-    ("def lost_share(weights, step, dtype):\n    stored = weights.to(dtype)\n    return ((stored.float() - step).to(dtype) != stored).float().mean().item()", "share that moved"),
-    ("def lost_share(weights, step, dtype):\n    stored = weights.to(dtype)\n    return ((stored.float() - step).to(dtype) == stored).sum().item()", "That is how many"),
-    ("def lost_share(weights, step, dtype):\n    stored = weights.to(torch.bfloat16)\n    return ((stored.float() - step).to(torch.bfloat16) == stored).float().mean().item()", "Does `dtype` appear"),
-]  # fmt: skip
+    (
+        "def lost_share(weights, step, dtype):\n    stored = weights.to(dtype).float()\n    return (stored - step == stored).float().mean().item()",
+        "before it was *stored*",
+    ),
+    (
+        "def lost_share(weights, step, dtype):\n    stored = weights.to(dtype)\n    return ((stored.float() - step).to(dtype) != stored).float().mean().item()",
+        "share that moved",
+    ),
+    (
+        "def lost_share(weights, step, dtype):\n    stored = weights.to(dtype)\n    return ((stored.float() - step).to(dtype) == stored).sum().item()",
+        "That is how many",
+    ),
+    (
+        "def lost_share(weights, step, dtype):\n    stored = weights.to(torch.bfloat16)\n    return ((stored.float() - step).to(torch.bfloat16) == stored).float().mean().item()",
+        "Does `dtype` appear",
+    ),
+]
 
 # %%
 untrained = build()
@@ -602,23 +681,24 @@ weights = torch.cat(
 
 # %%
 steps = np.logspace(-6, -3, 13)
+formats = {"bf16": torch.bfloat16, "fp16": torch.float16, "32 bits": torch.float32}
 curves = {
     name: [100 * lost_share(weights[::10], rate, dtype) for rate in steps]
-    for name, dtype in {"bf16": torch.bfloat16, "fp16": torch.float16, "32 bits": torch.float32}.items()
+    for name, dtype in formats.items()
 }
 lost = {rate: lost_share(weights, rate, torch.bfloat16) for rate in (1e-5, 3e-4)}
 title = f"At 1e-5, {lost[1e-5]:.0%} of the weights cannot take the step in bf16"
-figure = plots.lines(
-    steps,
-    curves,
-    log_x=True,
-    title=title,
-    xlabel="size of the step (log scale)",
-    ylabel="weights that do not move (%)",
-)
+captions = {
+    "xlabel": "size of the step (log scale)",
+    "ylabel": "weights that do not move (%)",
+}
+figure = plots.lines(steps, curves, log_x=True, title=title, **captions)
 plots.show(
     figure,
-    alt=f"Share of weights that a step does not move, by size of the step, for three precisions. {title}.",
+    alt=(
+        "Share of weights that a step does not move, "
+        f"by size of the step, for three precisions. {title}."
+    ),
 )
 
 # %% [markdown]
@@ -633,12 +713,19 @@ for how, rate, dtype in (
     ("weights in bf16", 3e-4, torch.bfloat16),
 ):
     model = build(dtype=dtype)
-    start = {name: part.detach().clone() for name, part in model.named_parameters() if "layer." in name}
-    run, model = train_with(f"stored-{how[-4:]}-{rate:g}", model=model, bf16=native, learning_rate=rate)
+    start = {
+        name: part.detach().clone()
+        for name, part in model.named_parameters()
+        if "layer." in name
+    }
+    run, model = train_with(
+        f"stored-{how[-4:]}-{rate:g}", model=model, bf16=native, learning_rate=rate
+    )
     now = {name: part.detach().cpu() for name, part in model.named_parameters()}
     moved = sum((now[name] != part).sum().item() for name, part in start.items()) / len(weights)
     print(
-        f"{how:<18} at {rate:g}: {moved:6.1%} of the weights have moved, {right_of(run, model).mean():.1%} right"
+        f"{how:<18} at {rate:g}: {moved:6.1%} of the weights have moved, "
+        f"{right_of(run, model).mean():.1%} right"
     )
 
 # %% [markdown]
@@ -687,7 +774,7 @@ same_peak_guess = widgets.predict(
 
 
 # %% tags=["exercise"] exercise="technique_full_intermediate/peak" answer="peak_for" minutes=6 difficulty=2
-# shape: the rates of a schedule as shares of its peak, one per step, such as rates_of("linear").
+# shape: rates of a schedule as shares of its peak, one per step, such as rates_of("linear").
 # way: how far it shall be possible to travel, as a sum of rates. Return the peak rate with
 # which it is.
 def peak_for(shape, way): ...
@@ -730,11 +817,20 @@ hints = [
     "`way / sum(shape)`",
 ]
 misconceptions = [
-    ("def peak_for(shape, way):\n    return way / len(shape)", "if every step were taken at the peak"),
-    ("def peak_for(shape, way):\n    return way / (sum(shape) / len(shape))", "the *mean* share"),
-    ("def peak_for(shape, way):\n    return way / len(shape) * sum(shape) / len(shape)", "upside down"),
+    (
+        "def peak_for(shape, way):\n    return way / len(shape)",
+        "if every step were taken at the peak",
+    ),
+    (
+        "def peak_for(shape, way):\n    return way / (sum(shape) / len(shape))",
+        "the *mean* share",
+    ),
+    (
+        "def peak_for(shape, way):\n    return way / len(shape) * sum(shape) / len(shape)",
+        "upside down",
+    ),
     ("def peak_for(shape, way):\n    return 2 * way / len(shape)", "without warm-up only"),
-]  # fmt: skip
+]
 
 # %%
 peak = 6e-5  # low on purpose: on a plateau any schedule looks fine
@@ -753,10 +849,15 @@ seeds = settings.pick(smoke=[1], cpu=[1, 2, 3])
 hits = {}
 for name, (kind, rate) in plan.items():
     for seed in seeds:
-        run, model = train_with(f"{kind}-{rate:.2e}", seed, lr_scheduler_type=kind, learning_rate=rate)
+        run, model = train_with(
+            f"{kind}-{rate:.2e}", seed, lr_scheduler_type=kind, learning_rate=rate
+        )
         hits[name, seed] = right_of(run, model)
     scores = [100 * hits[name, seed].mean() for seed in seeds]
-    print(f"{name:<18} {', '.join(f'{score:.1f}' for score in scores)}   mean {np.mean(scores):.1f} %")
+    print(
+        f"{name:<18} {', '.join(f'{score:.1f}' for score in scores)} "
+        f"  mean {np.mean(scores):.1f} %"
+    )
 
 # %% [markdown]
 # Read the spread inside a row first: that is what a seed does. Then compare rows, pairwise on the same sentences. Each
@@ -765,7 +866,7 @@ for name, (kind, rate) in plan.items():
 
 # %%
 def compared(one, other):
-    """Intervals of `one` minus `other` in points: one per seed, and the last for all of them together."""
+    """Intervals of `one` minus `other` in points: one per seed, then one for all together."""
     single = [metrics.paired_difference(hits[one, seed], hits[other, seed]) for seed in seeds]
     gain = np.array([hits[one, seed].astype(float) - hits[other, seed] for seed in seeds])
     draw, (runs, judges) = np.random.default_rng(lab.seed), gain.shape
@@ -785,15 +886,25 @@ pairs = [
 ]
 gaps = [compared(*pair)[-1] for pair in pairs]
 for (one, other), (gap, low, high) in zip(pairs, gaps, strict=True):
-    print(f"{one} against {other}: {gap:+.1f} points, {'they tie' if low <= 0 <= high else 'a difference'}")
+    print(
+        f"{one} against {other}: {gap:+.1f} points, "
+        f"{'they tie' if low <= 0 <= high else 'a difference'}"
+    )
 same_peak_guess.compare(gaps[0][0])
 
 # %%
-title = f"Same peak: {gaps[0][0]:+.0f} points. Same way: {gaps[1][0]:+.0f}, and cosine {gaps[2][0]:+.0f}"
+title = (
+    f"Same peak: {gaps[0][0]:+.0f} points. Same way: "
+    f"{gaps[1][0]:+.0f}, and cosine {gaps[2][0]:+.0f}"
+)
 figure = plots.interval_bars(
-    [f"{one} − {other}" for one, other in pairs], gaps, reference=0, reference_label="no difference",
-    title=title, xlabel="points of accuracy, all seeds together, 95 % intervals",
-)  # fmt: skip
+    [f"{one} − {other}" for one, other in pairs],
+    gaps,
+    reference=0,
+    reference_label="no difference",
+    title=title,
+    xlabel="points of accuracy, all seeds together, 95 % intervals",
+)
 plots.show(figure, alt=f"Paired differences between schedules. {title}.")
 
 # %% [markdown]
@@ -810,9 +921,16 @@ plots.show(figure, alt=f"Paired differences between schedules. {title}.")
 # %%
 shrunk = {decay: way * decay for decay in (0.01, 0.1)}
 for decay, share in shrunk.items():
-    print(f"weight_decay={decay:g}: over the whole run, weights shrink by {share:.1e} of their size")
+    print(
+        f"weight_decay={decay:g}: over the whole run, "
+        f"weights shrink by {share:.1e} of their size"
+    )
 run, model = train_with(
-    "decay", seeds[0], lr_scheduler_type="constant_with_warmup", learning_rate=peak, weight_decay=0.01
+    "decay",
+    seeds[0],
+    lr_scheduler_type="constant_with_warmup",
+    learning_rate=peak,
+    weight_decay=0.01,
 )
 with_decay = right_of(run, model)
 changed_by_decay = (with_decay != hits["constant", seeds[0]]).mean()
@@ -837,15 +955,20 @@ def depth_of(name):
     return int(found[1]) if found else -1 if "embeddings" in name else layers
 
 
+# %%
 def layer_rates(decay=0.7, frozen_layers=0):
     """Draw the rate of each depth, as a share of the top's."""
     depths = range(layers, -2, -1)
-    rates = [decay ** (layers - d) if not frozen_layers or d >= frozen_layers else 0.0 for d in depths]
-    names = ["pooler and head", *(f"layer {d}" for d in range(layers - 1, -1, -1)), "embeddings"]
-    title = f"The lowest place that moves does so at {min(r for r in rates if r):.0%} of the top's rate"
-    figure = plots.bars(
-        names, [100 * rate for rate in rates], title=title, xlabel="learning rate (% of the top's)"
-    )
+    rates = [
+        decay ** (layers - d) if not frozen_layers or d >= frozen_layers else 0.0
+        for d in depths
+    ]
+    between = [f"layer {d}" for d in range(layers - 1, -1, -1)]
+    names = ["pooler and head", *between, "embeddings"]
+    slowest = min(rate for rate in rates if rate)
+    title = f"The lowest place that moves does so at {slowest:.0%} of the top's rate"
+    percent = [100 * rate for rate in rates]
+    figure = plots.bars(names, percent, title=title, xlabel="learning rate (% of the top's)")
     plots.show(figure, alt=f"Learning rate per layer as a share of the top's rate. {title}.")
 
 
@@ -864,16 +987,24 @@ def layer_groups(model, learning_rate, decay):
     by_depth = {}
     for name, weight in model.named_parameters():
         by_depth.setdefault(depth_of(name), []).append(weight)
-    return [{"params": part, "lr": learning_rate * decay ** (layers - d)} for d, part in by_depth.items()]
+    return [
+        {"params": part, "lr": learning_rate * decay ** (layers - d)}
+        for d, part in by_depth.items()
+    ]
 
 
 def colleagues_optimizer(model, args):
     return torch.optim.AdamW(layer_groups(model, learning_rate=3e-4, decay=0.7))
 
 
+# %%
 for rate in (3e-5, 3e-4, 3e-3):
-    run, _ = train_with(f"bug-{rate:g}", optimizer=colleagues_optimizer, learning_rate=rate, max_steps=3)
-    print(f"learning_rate={rate:g}: losses", [row["loss"] for row in run.history if "loss" in row])
+    run, _ = train_with(
+        f"bug-{rate:g}", optimizer=colleagues_optimizer, learning_rate=rate, max_steps=3
+    )
+    print(
+        f"learning_rate={rate:g}: losses", [row["loss"] for row in run.history if "loss" in row]
+    )
 
 # %% [markdown]
 # Look at the losses, digit by digit. Three trials that agree like this are one trial. Whoever hands the Trainer an
@@ -926,11 +1057,17 @@ def check(answer):
         return made.param_groups if isinstance(made, torch.optim.Optimizer) else None
 
     def each(key, *settings):
-        return {names.get(id(w)): group[key] for group in groups(*settings) for w in group["params"]}
+        return {
+            names.get(id(w)): group[key] for group in groups(*settings) for w in group["params"]
+        }
 
     if groups(0.5, 0.1) is None:
         return "An optimiser is wanted: torch.optim.AdamW(groups)."
-    slow, fast, decays = each("lr", 0.25, 0.1), each("lr", 0.5, 0.1), each("weight_decay", 0.5, 0.1)
+    slow, fast, decays = (
+        each("lr", 0.25, 0.1),
+        each("lr", 0.5, 0.1),
+        each("weight_decay", 0.5, 0.1),
+    )
     if None in slow:
         return "There are tensors in your groups that are not weights of this model."
     if missing := [name for name in names.values() if name not in slow]:
@@ -946,9 +1083,7 @@ def check(answer):
     if not all(np.isclose(decays[name], 0.1) for name in matrices):
         return "args.weight_decay=0.1 does not arrive at the matrices."
     if any(decays[name] for name in decays if name not in matrices):
-        return (
-            "Biases and layer norms decay with you. They are vectors; leave them at 0, as the Trainer does."
-        )
+        return "Biases and layer norms decay with you. They are vectors; leave them at 0, as the Trainer does."
     return None
 
 
@@ -958,11 +1093,23 @@ hints = [
     'Each group: {"params": …, "lr": args.learning_rate * decay ** (layers - depth), "weight_decay": args.weight_decay or 0}.',
 ]
 misconceptions = [
-    ("def optimizer_for(model, args, decay):\n    return torch.optim.AdamW(layer_groups(model, 3e-4, decay), weight_decay=args.weight_decay)", "the colleague's bug"),
-    ("def optimizer_for(model, args, decay):\n    return torch.optim.AdamW(layer_groups(model, args.learning_rate, decay))", "default of its own"),
-    ("def optimizer_for(model, args, decay):\n    return torch.optim.AdamW(layer_groups(model, args.learning_rate, decay), weight_decay=args.weight_decay)", "Biases and layer norms"),
-    ("def optimizer_for(model, args, decay):\n    return torch.optim.AdamW(layer_groups(model, args.learning_rate / decay, decay), weight_decay=args.weight_decay)", "steps below the top"),
-]  # fmt: skip
+    (
+        "def optimizer_for(model, args, decay):\n    return torch.optim.AdamW(layer_groups(model, 3e-4, decay), weight_decay=args.weight_decay)",
+        "the colleague's bug",
+    ),
+    (
+        "def optimizer_for(model, args, decay):\n    return torch.optim.AdamW(layer_groups(model, args.learning_rate, decay))",
+        "default of its own",
+    ),
+    (
+        "def optimizer_for(model, args, decay):\n    return torch.optim.AdamW(layer_groups(model, args.learning_rate, decay), weight_decay=args.weight_decay)",
+        "Biases and layer norms",
+    ),
+    (
+        "def optimizer_for(model, args, decay):\n    return torch.optim.AdamW(layer_groups(model, args.learning_rate / decay, decay), weight_decay=args.weight_decay)",
+        "steps below the top",
+    ),
+]
 
 # %% [markdown]
 # ### Three ways, three trials each
@@ -989,22 +1136,37 @@ def trial(way, rate, seed):
         weight.requires_grad_(not frozen or depth_of(name) >= frozen)
     name = f"{way.replace(' ', '-')}-{rate:g}"
     return train_with(
-        name, seed, model, lambda model, args: optimizer_for(model, args, decay), learning_rate=rate
+        name,
+        seed,
+        model,
+        lambda model, args: optimizer_for(model, args, decay),
+        learning_rate=rate,
     )
 
 
 # %%
 trials = {
-    way: [100 * right_of(*trial(way, rate, seeds[0]), "tuning").mean() for rate in ladder] for way in ways
+    way: [100 * right_of(*trial(way, rate, seeds[0]), "tuning").mean() for rate in ladder]
+    for way in ways
 }
 best = {way: ladder[int(np.argmax(scores))] for way, scores in trials.items()}
 print(f"chosen: {best}")
-title = f"Best of {len(ladder)}: " + ", ".join(f"{rate:g} for {way.split()[0]}" for way, rate in best.items())
+
+# %%
+title = f"Best of {len(ladder)}: " + ", ".join(
+    f"{rate:g} for {way.split()[0]}" for way, rate in best.items()
+)
 figure = plots.lines(
-    ladder, trials, log_x=True, title=title, xlabel="learning rate of the top (log scale)", ylabel="tuning sentences right (%)"
-)  # fmt: skip
+    ladder,
+    trials,
+    log_x=True,
+    title=title,
+    xlabel="learning rate of the top (log scale)",
+    ylabel="tuning sentences right (%)",
+)
 plots.show(
-    figure, alt=f"Accuracy on the tuning sentences by learning rate, for three ways to train. {title}."
+    figure,
+    alt=f"Accuracy on the tuning sentences by learning rate, for three ways to train. {title}.",
 )
 
 # %%
@@ -1014,22 +1176,39 @@ for way, rate in best.items():
     hits |= {(way, seed): right_of(*pair) for seed, pair in zip(seeds, runs, strict=True)}
     scores = [100 * hits[way, seed].mean() for seed in seeds]
     seconds[way] = np.median([run.seconds for run, _ in runs])
-    print(f"{way:<17} {', '.join(f'{score:.1f}' for score in scores)}   mean {np.mean(scores):.1f} %   {seconds[way]:.1f} s")  # fmt: skip
+    print(
+        f"{way:<17} {', '.join(f'{score:.1f}' for score in scores)} "
+        f"  mean {np.mean(scores):.1f} %   {seconds[way]:.1f} s"
+    )
 
 # %%
 against = {way: compared(way, "all layers alike") for way in list(ways)[1:]}
 intervals = [interval for rows in against.values() for interval in rows]
-names = [f"{way}, {which}" for way in against for which in (*(f"seed {seed}" for seed in seeds), "together")]
+names = [
+    f"{way}, {which}"
+    for way in against
+    for which in (*(f"seed {seed}" for seed in seeds), "together")
+]
+
+# %%
 verdicts = {
     way: "ahead" if rows[-1][1] > 0 else "behind" if rows[-1][2] < 0 else "tied"
     for way, rows in against.items()
 }
-title = "Against all layers alike: " + "; ".join(f"{way} {word}" for way, word in verdicts.items())
+title = "Against all layers alike: " + "; ".join(
+    f"{way} {word}" for way, word in verdicts.items()
+)
 figure = plots.interval_bars(
-    names, intervals, reference=0, reference_label="no difference", title=title,
+    names,
+    intervals,
+    reference=0,
+    reference_label="no difference",
+    title=title,
     xlabel="points of accuracy, with 95 % intervals",
-)  # fmt: skip
-plots.show(figure, alt=f"Paired differences per seed and together for two ways to train. {title}.")
+)
+plots.show(
+    figure, alt=f"Paired differences per seed and together for two ways to train. {title}."
+)
 
 # %% [markdown]
 # The rows of single seeds show why one run was no comparison. The two rows called *together* are what you may report.
@@ -1045,12 +1224,15 @@ plots.show(figure, alt=f"Paired differences per seed and together for two ways t
 
 # %%
 accuracy = {
-    name: (bill["logits"].argmax(axis=1) == truth["validation"]).mean() for name, bill in bills.items()
+    name: (bill["logits"].argmax(axis=1) == truth["validation"]).mean()
+    for name, bill in bills.items()
 }
 tracking.record("leak_points", leak_points)
 tracking.record("padding_ratio", padding_ratio)
 tracking.record("gradient_gap", gradient_gap)
-tracking.record("same_answers", (bills["4 × 4 accumulated"]["logits"].argmax(axis=1) == reference).mean())
+tracking.record(
+    "same_answers", (bills["4 × 4 accumulated"]["logits"].argmax(axis=1) == reference).mean()
+)
 tracking.record("accumulation_saves_16", saved[16])
 tracking.record("accumulation_saves_64", saved[64])
 tracking.record("bf16_saves", saved_bf16)
@@ -1062,7 +1244,9 @@ tracking.record("same_peak_points", gaps[0][0])
 tracking.record("same_way_points", gaps[1][0])
 tracking.record("cosine_points", gaps[2][0])
 tracking.record("changed_by_decay", changed_by_decay)
-tracking.record("best_accuracy", np.mean([hits["all layers alike", seed].mean() for seed in seeds]))
+tracking.record(
+    "best_accuracy", np.mean([hits["all layers alike", seed].mean() for seed in seeds])
+)
 tracking.record("upper_half_points", against["upper half only"][-1][0])
 tracking.record("layerwise_points", against["layer by layer"][-1][0])
 tracking.record("upper_half_seconds", seconds["upper half only"] / seconds["all layers alike"])
@@ -1072,7 +1256,11 @@ tracking.record("upper_half_seconds", seconds["upper half only"] / seconds["all 
 # which ones will you leave alone? Write between the quotes.
 
 # %%
-my_drawers = {"Changes only the bill": "", "Changes the result": "", "Not worth an argument here": ""}
+my_drawers = {
+    "Changes only the bill": "",
+    "Changes the result": "",
+    "Not worth an argument here": "",
+}
 
 # %%
 written = [f"**{title}.** {text.strip()}" for title, text in my_drawers.items() if text.strip()]
@@ -1086,10 +1274,26 @@ quiz = [
     {
         "question": "Batches of 16, 800 sentences, one epoch. You add gradient_accumulation_steps=4 and change nothing else. What have you changed?",
         "choices": [
-            ("Only the bill: accumulation keeps the result.", "It would, if the batch were divided by four at the same time. It was not.", False),
-            ("The batch is now 64, and there are 13 steps instead of 50.", "Right. A quarter of the steps, so a quarter of the way: another training.", True),
-            ("Each step needs four times the activations.", "The parts go through one after the other, each as large as before.", False),
-            ("Nothing: the Trainer divides the batch by itself.", "per_device_train_batch_size stays what you said.", False),
+            (
+                "Only the bill: accumulation keeps the result.",
+                "It would, if the batch were divided by four at the same time. It was not.",
+                False,
+            ),
+            (
+                "The batch is now 64, and there are 13 steps instead of 50.",
+                "Right. A quarter of the steps, so a quarter of the way: another training.",
+                True,
+            ),
+            (
+                "Each step needs four times the activations.",
+                "The parts go through one after the other, each as large as before.",
+                False,
+            ),
+            (
+                "Nothing: the Trainer divides the batch by itself.",
+                "per_device_train_batch_size stays what you said.",
+                False,
+            ),
         ],
         "proof": """
 import math
@@ -1100,10 +1304,26 @@ assert math.ceil(50 / 4) == 13
     {
         "question": "A model is loaded with dtype=torch.bfloat16 and trained at 1e-5. The loss hardly falls. What do you try first?",
         "choices": [
-            ("bf16=True in the arguments.", "That shortens the arithmetic. The trouble is in the storage: 8 significant bits.", False),
-            ("Load it in float32 and train with bf16=True.", "Right. Small steps survive in 32 bits, and the multiplications stay fast.", True),
-            ("A smaller learning rate.", "Then even more steps would be lost in rounding.", False),
-            ("More accumulation.", "The gradient gets steadier, but AdamW's step is as long as before: about the rate.", False),
+            (
+                "bf16=True in the arguments.",
+                "That shortens the arithmetic. The trouble is in the storage: 8 significant bits.",
+                False,
+            ),
+            (
+                "Load it in float32 and train with bf16=True.",
+                "Right. Small steps survive in 32 bits, and the multiplications stay fast.",
+                True,
+            ),
+            (
+                "A smaller learning rate.",
+                "Then even more steps would be lost in rounding.",
+                False,
+            ),
+            (
+                "More accumulation.",
+                "The gradient gets steadier, but AdamW's step is as long as before: about the rate.",
+                False,
+            ),
         ],
         "proof": """
 import torch
@@ -1117,10 +1337,26 @@ assert abs((torch.tensor(0.05) - 1000 * 1e-5).item() - 0.04) < 1e-6
     {
         "question": "A report: 'Constant beats linear by 8 points. Same peak rate, same number of steps, short run.' What do you ask?",
         "choices": [
-            ("Whether cosine was tried as well.", "It would have about the same area as the line, and say nothing new.", False),
-            ("Whether the linear run was given a higher peak in another trial.", "Right. At the same peak the line travels about half as far; the report compares distances.", True),
-            ("Whether the warm-up was long enough.", "Both had the same. It is not what tells them apart.", False),
-            ("Nothing: same peak and same steps are a fair comparison.", "Fair to the steps, not to the way that the weights may go.", False),
+            (
+                "Whether cosine was tried as well.",
+                "It would have about the same area as the line, and say nothing new.",
+                False,
+            ),
+            (
+                "Whether the linear run was given a higher peak in another trial.",
+                "Right. At the same peak the line travels about half as far; the report compares distances.",
+                True,
+            ),
+            (
+                "Whether the warm-up was long enough.",
+                "Both had the same. It is not what tells them apart.",
+                False,
+            ),
+            (
+                "Nothing: same peak and same steps are a fair comparison.",
+                "Fair to the steps, not to the way that the weights may go.",
+                False,
+            ),
         ],
         "proof": """
 import torch
@@ -1138,13 +1374,25 @@ assert abs(area("cosine") / area("linear") - 1) < 0.02
     {
         "question": "A table of support mails, several per customer, no mail twice. You will be judged on new customers. How do you split?",
         "choices": [
-            ("At random by mail: there are no copies.", "Mails of one customer share product, tone and story. Whoever has read three of them recognises the fourth.", False),
-            ("By a fingerprint of the text.", "It keeps copies together. There are none, so it is a random split with more work.", False),
+            (
+                "At random by mail: there are no copies.",
+                "Mails of one customer share product, tone and story. Whoever has read three of them recognises the fourth.",
+                False,
+            ),
+            (
+                "By a fingerprint of the text.",
+                "It keeps copies together. There are none, so it is a random split with more work.",
+                False,
+            ),
             ("By customer.", "Right: what rows have in common stays on one side.", True),
-            ("At random, with the same mix of labels in each part.", "The mix would be fine, and the leak would be there.", False),
+            (
+                "At random, with the same mix of labels in each part.",
+                "The mix would be fine, and the leak would be there.",
+                False,
+            ),
         ],
     },
-]  # fmt: skip
+]
 
 # %% tags=["checklist"]
 

@@ -17,7 +17,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings, tracking, widgets
+from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings
+from labhelpers import tracking, widgets
 
 lab = settings.start("technique_lora_intermediate")
 
@@ -38,7 +39,8 @@ base_numbers = planner.parameters(shape)
 for r in (4, 8, 16, 32, 64):
     numbers = planner.lora_parameters(shape, r=r).adapter
     print(
-        f"r = {r:>2}: {numbers:>9,} numbers; {base_numbers // numbers:>4} such adapters weigh as much as the base"
+        f"r = {r:>2}: {numbers:>9,} numbers; "
+        f"{base_numbers // numbers:>4} such adapters weigh as much as the base"
     )
 
 # %% [markdown]
@@ -57,8 +59,12 @@ for r in (4, 8, 16, 32, 64):
 
 # %%
 mix_guess = widgets.predict(
-    "lora-intermediate-mix", "Half of one adapter plus half of another keeps … of what each had gained", 0, 100, "%"
-)  # fmt: skip
+    "lora-intermediate-mix",
+    "Half of one adapter plus half of another keeps … of what each had gained",
+    0,
+    100,
+    "%",
+)
 
 # %% [markdown]
 # ## Ranks from 4 to 64
@@ -80,11 +86,15 @@ reviews = data.prepared("sentiment")
 reviews.pop("test")  # opened once, on Day 4; nothing below can touch it
 tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
 few = reviews["train"][:8]
-batch = tokenizer(few["text"], padding=True, truncation=True, max_length=24, return_tensors="pt")
+batch = tokenizer(
+    few["text"], padding=True, truncation=True, max_length=24, return_tensors="pt"
+)
 batch["labels"] = torch.tensor(few["label"])
 
 set_seed(lab.seed)
-plain = AutoModelForSequenceClassification.from_pretrained(models.source("encoder"), num_labels=2).eval()
+plain = AutoModelForSequenceClassification.from_pretrained(
+    models.source("encoder"), num_labels=2
+).eval()
 query_value = models.lora_targets(plain)
 
 
@@ -94,7 +104,9 @@ def first_step(r, rslora, optimizer, rate, seed):
     torch.manual_seed(seed)  # it decides A
     recipe = LoraConfig(r=r, lora_alpha=16, use_rslora=rslora, target_modules=query_value)
     model = get_peft_model(plain, recipe).eval()
-    take = optimizer([part for name, part in model.named_parameters() if "lora_" in name], lr=rate)
+    take = optimizer(
+        [part for name, part in model.named_parameters() if "lora_" in name], lr=rate
+    )
     before = model(**batch)
     before.loss.backward()
     take.step()
@@ -109,7 +121,9 @@ starts = settings.pick(smoke=[1], cpu=[1, 2, 3])  # a small A is a matter of luc
 optimizers = {"SGD": (torch.optim.SGD, 1.0), "AdamW": (torch.optim.AdamW, 1e-4)}
 rules = {"α / r": False, "α / √r": True}
 moved = {
-    f"{name}, {rule}": [np.mean([first_step(r, rslora, *how, seed) for seed in starts]) for r in ranks]
+    f"{name}, {rule}": [
+        np.mean([first_step(r, rslora, *how, seed) for seed in starts]) for r in ranks
+    ]
     for name, how in optimizers.items()
     for rule, rslora in rules.items()
 }
@@ -135,20 +149,34 @@ def power(ranks, moved):
 
 # %%
 step_guess = widgets.predict(
-    "lora-intermediate-step", "AdamW, α / √r: r = 64 goes … times as far as r = 4 on its first step", 0, 20, "times"
-)  # fmt: skip
+    "lora-intermediate-step",
+    "AdamW, α / √r: r = 64 goes … times as far as r = 4 on its first step",
+    0,
+    20,
+    "times",
+)
 
 # %%
 powers = {name: power(ranks, values) for name, values in moved.items()}
 for name, p in powers.items():
-    print(f"{name:<14} movement ~ r to the power {p:+.2f};  r = 64 against r = 4: × {moved[name][-1] / moved[name][0]:.2f}")  # fmt: skip
+    print(
+        f"{name:<14} movement ~ r to the power {p:+.2f}; "
+        f" r = 64 against r = 4: × {moved[name][-1] / moved[name][0]:.2f}"
+    )
 step_guess.compare(moved["AdamW, α / √r"][-1] / moved["AdamW, α / √r"][0])
 
 # %%
 relative = {name: [value / values[0] for value in values] for name, values in moved.items()}
 title = "One step: the root is level for SGD, the plain quotient for AdamW"
-figure = plots.lines(ranks, relative, log_x=True, log_y=True, title=title, xlabel="rank r (log scale)",
-                     ylabel="movement, r = 4 is 1 (log scale)")  # fmt: skip
+figure = plots.lines(
+    ranks,
+    relative,
+    log_x=True,
+    log_y=True,
+    title=title,
+    xlabel="rank r (log scale)",
+    ylabel="movement, r = 4 is 1 (log scale)",
+)
 figure.axes[0].set_xticks(ranks, ranks)
 figure.axes[0].minorticks_off()
 written = ", ".join(f"{name}: {p:+.1f}" for name, p in powers.items())
@@ -194,14 +222,20 @@ for task in ("sentiment", "topics", "spam"):
     label_names += here
     encoded = data.tokenize(splits, tokenizer, max_length=64)
     start = slots[task].start  # a task's labels begin where the last one's ended
-    tasks[task] = encoded.map(lambda rows, start=start: {"labels": [label + start for label in rows["labels"]]}, batched=True)  # fmt: skip
+    tasks[task] = encoded.map(
+        lambda rows, start=start: {"labels": [label + start for label in rows["labels"]]},
+        batched=True,
+    )
     print(f"{task:<10} {slots[task].start} to {slots[task].stop - 1}: {', '.join(here)}")
 
 # %%
 from sklearn.linear_model import LogisticRegression
 
 task_size = settings.pick(smoke=32, cpu=1200)
-task_learn = {task: parts["train"].select(range(min(task_size, len(parts["train"])))) for task, parts in tasks.items()}  # fmt: skip
+task_learn = {
+    task: parts["train"].select(range(min(task_size, len(parts["train"]))))
+    for task, parts in tasks.items()
+}
 
 
 def wide_base(**options):
@@ -211,6 +245,7 @@ def wide_base(**options):
     )
 
 
+# %%
 reader = wide_base(**training.load_options())
 reader.classifier = nn.Identity()  # its "logits" are now what the head would have read
 features = np.concatenate([training.predict(reader, rows) for rows in task_learn.values()])
@@ -233,11 +268,22 @@ def right(model, task, rows):
     return logits.argmax(axis=1) + slots[task].start == np.array(rows["labels"][:])
 
 
+# %%
 at_most = settings.pick(smoke=30, cpu=450)
-check_rows = {task: parts["validation"].select(range(min(at_most, len(parts["validation"])))) for task, parts in tasks.items()}  # fmt: skip
+check_rows = {
+    task: parts["validation"].select(range(min(at_most, len(parts["validation"]))))
+    for task, parts in tasks.items()
+}
 server = with_probe(wide_base()).eval().to(settings.device())
-table = {"no adapter": {task: 100 * right(server, task, rows).mean() for task, rows in check_rows.items()}}
-print("no adapter: " + ", ".join(f"{task} {score:.1f} %" for task, score in table["no adapter"].items()))
+table = {
+    "no adapter": {
+        task: 100 * right(server, task, rows).mean() for task, rows in check_rows.items()
+    }
+}
+print(
+    "no adapter: "
+    + ", ".join(f"{task} {score:.1f} %" for task, score in table["no adapter"].items())
+)
 
 # %% [markdown]
 # (The default, `task_type="SEQ_CLS"`, gives each adapter a head of its own that trains along. For separate tasks that is
@@ -253,23 +299,39 @@ collator = DataCollatorWithPadding(tokenizer)
 size, judges = settings.pick(smoke=32, cpu=480), settings.pick(smoke=40, cpu=600)
 films = tasks["sentiment"]
 learn = films["train"].select(range(size))
-choose = films["validation"].select(range(min(settings.pick(smoke=40, cpu=700), len(films["validation"]))))
-judge = films["train"].select(range(task_size, task_size + judges))  # nor has the head been fitted on these
-print(f"{size:,} sentences to learn from, {len(choose):,} to choose a rate on, {judges:,} to judge")
-print(f"no adapter: {right(server, 'sentiment', judge).mean():.1%} of the judges' sentences right")
+choose = films["validation"].select(
+    range(min(settings.pick(smoke=40, cpu=700), len(films["validation"])))
+)
+judge = films["train"].select(
+    range(task_size, task_size + judges)
+)  # nor has the head been fitted on these
+print(
+    f"{size:,} sentences to learn from, "
+    f"{len(choose):,} to choose a rate on, {judges:,} to judge"
+)
+print(
+    f"no adapter: {right(server, 'sentiment', judge).mean():.1%} of the judges' sentences right"
+)
 
 
 # %%
 def train_one(name, seed, learning_rate, **recipe):
-    """One training on film sentences; `recipe` is whatever a LoraConfig takes. Returns the model and its run."""
+    """One training on film sentences; `recipe` is whatever a LoraConfig takes."""
     base = with_probe(wide_base(**training.load_options()))
     set_seed(seed)  # it decides A; in the Trainer, the order of the sentences
     model = get_peft_model(base, LoraConfig(**{"lora_alpha": 16} | recipe))
     name = f"lora-{name}-rate{learning_rate:g}-seed{seed}".replace(" ", "-")
-    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=1, seed=seed,
-                              per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True)  # fmt: skip
+    args = training.arguments(
+        name,
+        learning_rate=learning_rate,
+        num_train_epochs=1,
+        seed=seed,
+        per_device_train_batch_size=16,
+        save_strategy="no",
+        disable_tqdm=True,
+    )
     trainer = Trainer(model=model, args=args, train_dataset=learn, data_collator=collator)
-    with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough; `trial` prints it
+    with contextlib.redirect_stdout(io.StringIO()):  # `trial` prints one line per run
         run = training.train(trainer, name)
     return model, run
 
@@ -279,14 +341,21 @@ kept = {}  # (name, rate, seed) → the two lists of right and wrong
 
 
 def trial(name, rate, seed, **recipe):
-    """Train (or find) one run; return its score on the choosing sentences and its answers on the judges'."""
+    """Train (or find) one run; return its score on `choose` and its answers on `judge`."""
     if (name, rate, seed) not in kept:
         model, run = train_one(name, seed, rate, **recipe)
         path = run.folder / "right.npz"
         if not path.exists():
-            np.savez(path, choose=right(model, "sentiment", choose), judge=right(model, "sentiment", judge))
+            np.savez(
+                path,
+                choose=right(model, "sentiment", choose),
+                judge=right(model, "sentiment", judge),
+            )
         kept[name, rate, seed] = dict(np.load(path))
-        print(f"{name:<22} rate {rate:g} seed {seed}: {kept[name, rate, seed]['choose'].mean():.1%} ({run.seconds:.0f} s)")  # fmt: skip
+        print(
+            f"{name:<22} rate {rate:g} seed {seed}: "
+            f"{kept[name, rate, seed]['choose'].mean():.1%} ({run.seconds:.0f} s)"
+        )
     return kept[name, rate, seed]
 
 
@@ -294,7 +363,10 @@ def trial(name, rate, seed, **recipe):
 rates = settings.pick(smoke=[3e-3], cpu=[1e-3, 3e-3, 9e-3])
 seeds = settings.pick(smoke=[1, 2], cpu=[1, 2, 3])
 trained_ranks = settings.pick(smoke=[4, 64], cpu=[4, 16, 64])
-recipes = {f"r{r} root": {"r": r, "use_rslora": True, "target_modules": query_value} for r in trained_ranks}
+recipes = {
+    f"r{r} root": {"r": r, "use_rslora": True, "target_modules": query_value}
+    for r in trained_ranks
+}
 recipes["r64 plain"] = {"r": 64, "use_rslora": False, "target_modules": query_value}
 
 for name, recipe in recipes.items():
@@ -304,19 +376,35 @@ for name, recipe in recipes.items():
 
 # %%
 def grid_of(names):
-    return np.array([[100 * kept[name, rate, seeds[0]]["choose"].mean() for rate in rates] for name in names])
+    return np.array(
+        [
+            [100 * kept[name, rate, seeds[0]]["choose"].mean() for rate in rates]
+            for name in names
+        ]
+    )
 
 
 def best_rate(name):
     return max(rates, key=lambda rate: kept[name, rate, seeds[0]]["choose"].mean())
 
 
+# %%
 rooted = [name for name in recipes if "root" in name]
 top = {name: 100 * kept[name, rates[-1], seeds[0]]["choose"].mean() for name in recipes}
-title = f"Highest rate: r = 4 {top['r4 root']:.0f} %, r = 64 {top['r64 root']:.0f} % (root) and {top['r64 plain']:.0f} % (α / r)"
+title = (
+    f"Highest rate: r = 4 {top['r4 root']:.0f} %, "
+    f"r = 64 {top['r64 root']:.0f} % (root) and {top['r64 plain']:.0f} % (α / r)"
+)
 labels = [f"r = {r}, α / √r" for r in trained_ranks] + ["r = 64, α / r"]
-figure = plots.heatmap(grid_of(recipes).round(1), labels, [f"{rate:g}" for rate in rates], unit="%",
-                       title=title, xlabel="learning rate", ylabel="rank and rule")  # fmt: skip
+figure = plots.heatmap(
+    grid_of(recipes).round(1),
+    labels,
+    [f"{rate:g}" for rate in rates],
+    unit="%",
+    title=title,
+    xlabel="learning rate",
+    ylabel="rank and rule",
+)
 plots.show(figure, alt=f"Validation accuracy by rank and learning rate. {title}.")
 for name in recipes:
     print(f"{name:<9} chooses the rate {best_rate(name):g}")
@@ -339,16 +427,20 @@ for name, recipe in recipes.items():
 
 # %%
 def judged(name):
-    """Right and wrong on the judges' sentences at the name's best rate: shape (seeds, sentences)."""
+    """Right and wrong on the judges' sentences at its best rate: shape (seeds, sentences)."""
     return np.array([kept[name, best_rate(name), seed]["judge"] for seed in seeds])
 
 
 def compare(name, other):
-    """Mean of name minus other in points, and a 95 % interval that draws both seeds and sentences again."""
+    """Mean of name minus other in points; the 95 % interval draws seeds and sentences again."""
     gain = judged(name).astype(float) - judged(other)
     draw = np.random.default_rng(lab.seed)
-    again = [gain[draw.integers(len(gain), size=len(gain))][:, draw.integers(judges, size=judges)].mean()
-             for _ in range(1000)]  # fmt: skip
+    again = [
+        gain[draw.integers(len(gain), size=len(gain))][
+            :, draw.integers(judges, size=judges)
+        ].mean()
+        for _ in range(1000)
+    ]
     low, high = np.quantile(again, [0.025, 0.975])
     return metrics.Interval(100 * gain.mean(), 100 * low, 100 * high)
 
@@ -358,7 +450,9 @@ means = {name: 100 * judged(name).mean() for name in recipes}
 for name in recipes:
     each = ", ".join(f"{100 * one.mean():.1f}" for one in judged(name))
     print(f"{name:<9} at {best_rate(name):g}: {each}   mean {means[name]:.1f} %")
-seed_points = 100 * np.sqrt(np.mean([judged(name).mean(axis=1).var(ddof=1) for name in recipes]))
+seed_points = 100 * np.sqrt(
+    np.mean([judged(name).mean(axis=1).var(ddof=1) for name in recipes])
+)
 print(f"standard deviation between seeds, same setting: {seed_points:.1f} points")
 
 # %%
@@ -366,8 +460,14 @@ against = [name for name in recipes if name != "r4 root"]
 differences = [compare(name, "r4 root") for name in against]
 clear = [name for name, part in zip(against, differences, strict=True) if part.excludes_zero]
 title = f"Against r = 4, each at its own rate: {len(clear)} of {len(against)} clearly differ"
-figure = plots.interval_bars(against, [(d.estimate, d.low, d.high) for d in differences], reference=0,
-                             reference_label="r = 4", title=title, xlabel="points of accuracy, with 95 % intervals")  # fmt: skip
+figure = plots.interval_bars(
+    against,
+    [(d.estimate, d.low, d.high) for d in differences],
+    reference=0,
+    reference_label="r = 4",
+    title=title,
+    xlabel="points of accuracy, with 95 % intervals",
+)
 plots.show(figure, alt=f"Difference of each rank to r = 4 on unseen sentences. {title}.")
 
 # %% [markdown]
@@ -400,18 +500,26 @@ print(f"r = 64, α / r minus α / √r, each at its best rate: {rule_points:+.1f
 # each choice get for the same money?
 
 # %%
-linear = {name: part for name, part in plain.base_model.named_modules() if isinstance(part, nn.Linear) and "pooler" not in name}  # fmt: skip
+linear = {
+    name: part
+    for name, part in plain.base_model.named_modules()
+    if isinstance(part, nn.Linear) and "pooler" not in name
+}
 
 
 def among(*ends):
     return [name for name in linear if name.endswith(ends)]
 
 
+# %%
 choices = {
     "query and value": among(*query_value),
     "all linear": list(linear),
 }
-matrices = {what: [tuple(linear[name].weight.shape) for name in names] for what, names in choices.items()}
+matrices = {
+    what: [tuple(linear[name].weight.shape) for name in names]
+    for what, names in choices.items()
+}
 for what, found in matrices.items():
     print(f"{what:<16} {len(found):>3} matrices, of shapes {sorted(set(found))}")
 
@@ -441,7 +549,11 @@ def check(answer):
         return f"Your function returned {value!r}. A rank is a whole number: 8 rows, not 8.3."
     if value == 8:
         exact, odd = answer(shapes, 1200), answer([(7, 3)], 99)
-        return None if (exact, odd) == (10, 9) else f"Right for a budget of 1,000. With 1,200 the rank 10 fits exactly, yours gives {exact}; for one matrix of 7 × 3 and 99 numbers, 9 fits, yours gives {odd}."  # fmt: skip
+        return (
+            None
+            if (exact, odd) == (10, 9)
+            else f"Right for a budget of 1,000. With 1,200 the rank 10 fits exactly, yours gives {exact}; for one matrix of 7 × 3 and 99 numbers, 9 fits, yours gives {odd}."
+        )
     replies = {
         9: "Rank 9 would need 1,080 numbers: over the budget. Round down, not up.",
         1: "You divide by out × in, the numbers of the frozen matrix. The detour beside it has r × in + out × r.",
@@ -483,7 +595,9 @@ misconceptions = [
 ]
 
 # %%
-budget = 4 * sum(sum(one) for one in matrices["all linear"])  # what r = 4 on all linear layers costs
+budget = 4 * sum(
+    sum(one) for one in matrices["all linear"]
+)  # what r = 4 on all linear layers costs
 for what, found in matrices.items():
     r = equal_rank(found, budget)
     numbers = r * sum(sum(one) for one in found)
@@ -505,18 +619,39 @@ for what in choices:
 # %%
 for what in choices:
     each = ", ".join(f"{100 * one.mean():.1f}" for one in judged(what))
-    edge = "   (at the edge of the grid: a better rate may lie outside)" if best_rate(what) in (rates[0], rates[-1]) else ""  # fmt: skip
+    at_edge = best_rate(what) in (rates[0], rates[-1])
+    edge = "   (at the edge of the grid: a better rate may lie outside)" if at_edge else ""
     print(f"{what:<16} at {best_rate(what):g}: {each}{edge}")
 
+# %%
 places = compare("all linear", "query and value")
-by_seed = [metrics.paired_difference(*pair) for pair in zip(judged("all linear"), judged("query and value"), strict=True)]  # fmt: skip
-rows = [[100 * d.estimate, 100 * d.low, 100 * d.high] for d in by_seed] + [[places.estimate, places.low, places.high]]  # fmt: skip
-verdict = "they tie" if not places.excludes_zero else "all linear wins" if places.low > 0 else "query and value wins"  # fmt: skip
-title = f"Same number of weights, all linear minus query and value: {places.estimate:+.1f}, {verdict}"
-figure = plots.interval_bars([*(f"seed {seed}" for seed in seeds), "all together"], rows, reference=0,
-                             reference_label="no difference", title=title,
-                             xlabel="points of accuracy, with 95 % intervals")  # fmt: skip
-plots.show(figure, alt=f"Paired differences between two choices of modules, per seed and together. {title}.")
+by_seed = [
+    metrics.paired_difference(*pair)
+    for pair in zip(judged("all linear"), judged("query and value"), strict=True)
+]
+rows = [[100 * d.estimate, 100 * d.low, 100 * d.high] for d in by_seed] + [
+    [places.estimate, places.low, places.high]
+]
+
+# %%
+winner = "all linear" if places.low > 0 else "query and value"
+verdict = f"{winner} wins" if places.excludes_zero else "they tie"
+title = (
+    "Same number of weights, all linear minus query and value: "
+    f"{places.estimate:+.1f}, {verdict}"
+)
+figure = plots.interval_bars(
+    [*(f"seed {seed}" for seed in seeds), "all together"],
+    rows,
+    reference=0,
+    reference_label="no difference",
+    title=title,
+    xlabel="points of accuracy, with 95 % intervals",
+)
+plots.show(
+    figure,
+    alt=f"Paired differences between two choices of modules, per seed and together. {title}.",
+)
 
 # %% [markdown]
 # The LoRA paper asked the same question on GPT-3 (section 7.1): one budget, spent on one kind of matrix with a high rank
@@ -543,7 +678,8 @@ def colleagues_version(steps=3):
     model.add_adapter("topics", recipe)
     model.add_adapter("spam", recipe)
     for task, rows in task_learn.items():
-        take = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=1e-3)
+        trainable = [part for part in model.parameters() if part.requires_grad]
+        take = torch.optim.AdamW(trainable, lr=1e-3)
         some = collator([rows[at] for at in range(8)])
         losses = []
         for _ in range(steps):
@@ -556,6 +692,7 @@ def colleagues_version(steps=3):
     return model
 
 
+# %%
 suspect = colleagues_version()
 
 # %% [markdown]
@@ -577,7 +714,10 @@ def silent(model): ...
 def silent(model):
     layers = [part for part in model.modules() if hasattr(part, "lora_B")]
     speaking = {
-        name for layer in layers for name, part in layer.lora_B.items() if part.weight.abs().max() > 0
+        name
+        for layer in layers
+        for name, part in layer.lora_B.items()
+        if part.weight.abs().max() > 0
     }
     return set(model.peft_config) - speaking
 
@@ -589,23 +729,38 @@ def silent(model):
 def check(answer):
     from transformers import BertConfig
 
-    tiny = BertConfig(hidden_size=12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=60)  # fmt: skip
+    tiny = BertConfig(
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        vocab_size=60,
+    )
     recipe = dict(r=2, target_modules=["query", "value"])
     with torch.random.fork_rng(devices=[]):
         built = AutoModelForSequenceClassification.from_config(tiny)
         built = get_peft_model(built, LoraConfig(**recipe), adapter_name="untouched")
         for name in ("minus", "late", "other places"):
-            built.add_adapter(name, LoraConfig(**recipe | ({"target_modules": ["key"]} if name == "other places" else {})))  # fmt: skip
+            built.add_adapter(
+                name,
+                LoraConfig(
+                    **recipe | ({"target_modules": ["key"]} if name == "other places" else {})
+                ),
+            )
     layers = [part for part in built.modules() if hasattr(part, "lora_B")]
     with torch.no_grad():
         for layer in layers:
             if "minus" in layer.lora_B:
                 layer.lora_B["minus"].weight.fill_(-0.1)
-        [layer for layer in layers if "late" in layer.lora_B][-1].lora_B["late"].weight[0, 0] = 0.01
+        [layer for layer in layers if "late" in layer.lora_B][-1].lora_B["late"].weight[
+            0, 0
+        ] = 0.01
     before = {name: part.clone() for name, part in built.state_dict().items()}
     active, learning = built.active_adapter, [part.requires_grad for part in built.parameters()]
     found = answer(built)
-    if active != built.active_adapter or learning != [part.requires_grad for part in built.parameters()]:
+    if active != built.active_adapter or learning != [
+        part.requires_grad for part in built.parameters()
+    ]:
         return "Afterwards another adapter is active (or trains) than before. A test should leave the model as it found it."
     if any(not torch.equal(part, before[name]) for name, part in built.state_dict().items()):
         return "Your test changes weights of the model."
@@ -669,11 +824,21 @@ many = get_peft_model(fast, recipe, adapter_name="sentiment")
 many.add_adapter("topics", recipe)
 many.add_adapter("spam", recipe)
 
+# %%
 for task in tasks:
     many.set_adapter(task)
-    args = training.arguments(f"lora-many-{task}", learning_rate=3e-3, num_train_epochs=1, seed=lab.seed,
-                              per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True)  # fmt: skip
-    trainer = Trainer(model=many, args=args, train_dataset=task_learn[task], data_collator=collator)
+    args = training.arguments(
+        f"lora-many-{task}",
+        learning_rate=3e-3,
+        num_train_epochs=1,
+        seed=lab.seed,
+        per_device_train_batch_size=16,
+        save_strategy="no",
+        disable_tqdm=True,
+    )
+    trainer = Trainer(
+        model=many, args=args, train_dataset=task_learn[task], data_collator=collator
+    )
     with contextlib.redirect_stdout(io.StringIO()):
         run = training.train(trainer, f"lora-many-{task}")
     print(f"{task:<10} {len(task_learn[task]):,} texts in {run.seconds:.0f} s")
@@ -689,10 +854,13 @@ training.save_once(folder, many.save_pretrained)
 for task in tasks:
     bytes_of = (folder / task / "adapter_model.safetensors").stat().st_size
     print(
-        f"{task:<10} {bytes_of:>9,} bytes, {4 * base_numbers / bytes_of:.0f} times less than the base in 32 bits"
+        f"{task:<10} {bytes_of:>9,} bytes, "
+        f"{4 * base_numbers / bytes_of:.0f} times less than the base in 32 bits"
     )
 
-server = PeftModel.from_pretrained(with_probe(wide_base()), folder / "sentiment", adapter_name="sentiment")  # fmt: skip
+server = PeftModel.from_pretrained(
+    with_probe(wide_base()), folder / "sentiment", adapter_name="sentiment"
+)
 for task in list(tasks)[1:]:
     server.load_adapter(folder / task, adapter_name=task)
 server = server.eval().to(settings.device())
@@ -701,12 +869,26 @@ server = server.eval().to(settings.device())
 for task in tasks:
     server.set_adapter(task)
     table[task] = {on: 100 * right(server, on, rows).mean() for on, rows in check_rows.items()}
+
+# %%
 rows = [[table[name][on] for on in tasks] for name in table]
 own = {task: table[task][task] - table["no adapter"][task] for task in tasks}
-foreign = {task: np.mean([table[o][task] - table["no adapter"][task] for o in tasks if o != task]) for task in tasks}  # fmt: skip
-title = f"Its own adapter: {np.mean(list(own.values())):+.1f} points on average; a foreign one: {np.mean(list(foreign.values())):+.1f}"  # fmt: skip
-figure = plots.heatmap(np.round(rows, 1), [f"{name} on" if name in tasks else name for name in table], list(tasks),
-                       unit="% right", title=title, xlabel="task")  # fmt: skip
+foreign = {
+    task: np.mean([table[o][task] - table["no adapter"][task] for o in tasks if o != task])
+    for task in tasks
+}
+title = (
+    f"Its own adapter: {np.mean(list(own.values())):+.1f} points on average; "
+    f"a foreign one: {np.mean(list(foreign.values())):+.1f}"
+)
+figure = plots.heatmap(
+    np.round(rows, 1),
+    [f"{name} on" if name in tasks else name for name in table],
+    list(tasks),
+    unit="% right",
+    title=title,
+    xlabel="task",
+)
 plots.show(figure, alt=f"Accuracy of each task with each adapter switched on. {title}.")
 
 # %% [markdown]
@@ -736,7 +918,10 @@ def answer_all(model, requests):
     inputs = tokenizer(texts, padding=True, truncation=True, max_length=64, return_tensors="pt")
     with torch.inference_mode():
         logits = model(**inputs.to(model.device), adapter_names=wanted).logits.cpu()
-    best = [slots[task].start + row[slots[task]].argmax() for task, row in zip(wanted, logits, strict=True)]
+    best = [
+        slots[task].start + row[slots[task]].argmax()
+        for task, row in zip(wanted, logits, strict=True)
+    ]
     return [label_names[at] for at in best]
 
 
@@ -748,25 +933,48 @@ def check(answer):
     import itertools
 
     three = {task: tasks[task]["validation"].select(range(6)) for task in tasks}
-    texts = {task: tokenizer.batch_decode(rows["input_ids"][:], skip_special_tokens=True) for task, rows in three.items()}  # fmt: skip
-    requests = list(itertools.chain(*zip(*([(task, text) for text in texts[task]] for task in tasks), strict=True)))  # fmt: skip
+    texts = {
+        task: tokenizer.batch_decode(rows["input_ids"][:], skip_special_tokens=True)
+        for task, rows in three.items()
+    }
+    requests = list(
+        itertools.chain(
+            *zip(*([(task, text) for text in texts[task]] for task in tasks), strict=True)
+        )
+    )
     requests = [*requests[1:], requests[0]]
     loud, draw = copy.deepcopy(server), torch.Generator().manual_seed(0)
 
     def logits_with(name):
-        inputs = tokenizer([text for _, text in requests], padding=True, truncation=True, max_length=64, return_tensors="pt").to(loud.device)  # fmt: skip
+        inputs = tokenizer(
+            [text for _, text in requests],
+            padding=True,
+            truncation=True,
+            max_length=64,
+            return_tensors="pt",
+        ).to(loud.device)
         with torch.inference_mode():
-            return loud(**inputs, adapter_names=[name] * len(requests) if name else [task for task, _ in requests]).logits.cpu()  # fmt: skip
+            return loud(
+                **inputs,
+                adapter_names=[name] * len(requests)
+                if name
+                else [task for task, _ in requests],
+            ).logits.cpu()
 
     def named(logits, sliced=True):
         spots = [slots[task] if sliced else slice(0, None) for task, _ in requests]
-        return [label_names[(spot.start + row[spot].argmax()).item()] for spot, row in zip(spots, logits, strict=True)]  # fmt: skip
+        return [
+            label_names[(spot.start + row[spot].argmax()).item()]
+            for spot, row in zip(spots, logits, strict=True)
+        ]
 
     def all_disagree():
         own = named(logits_with(None))
         return all(own != named(logits_with(task)) for task in [*tasks, "__base__"])
 
-    for _ in range(30):  # however short the training was, the answers must tell the adapters apart
+    for _ in range(
+        30
+    ):  # however short the training was, the answers must tell the adapters apart
         if all_disagree():
             break
         with torch.no_grad():
@@ -792,15 +1000,20 @@ def check(answer):
     if found == named(own_logits):
         if len(calls) != 1:
             return f"The answers are right, but the model was called {len(calls)} times. One call can hold all requests: adapter_names takes one name per row."
-        return None if not moved else "The answers are right, but the server's active adapter has changed: adapter_names needs no set_adapter."  # fmt: skip
-    if any(one not in label_names[slots[task]] for one, (task, _) in zip(found, requests, strict=True)):
+        return (
+            None
+            if not moved
+            else "The answers are right, but the server's active adapter has changed: adapter_names needs no set_adapter."
+        )
+    if any(
+        one not in label_names[slots[task]]
+        for one, (task, _) in zip(found, requests, strict=True)
+    ):
         return "Some answers are labels of another task: somebody asked about spam and hears of sports. Take the largest logit within slots[task] only."
     if found == named(logits_with("__base__")):
         return "These are the answers of the base: no adapter had a say. Did the names reach the call?"
     if any(found == named(logits_with(task)) for task in tasks):
-        return (
-            "All requests were answered by one and the same adapter. Each row needs the name of its own task."
-        )
+        return "All requests were answered by one and the same adapter. Each row needs the name of its own task."
     return "Some answers differ from those that each task's adapter gives alone. Do answers still stand in the order of the requests?"
 
 
@@ -845,16 +1058,24 @@ for (task, text), answer in zip(requests, answer_all(server, requests), strict=T
 # times, the median of each. (A clock on a shared machine is a rough guide; the number of passes is not.)
 
 # %%
-texts = {task: tokenizer.batch_decode(tasks[task]["validation"]["input_ids"][:10], skip_special_tokens=True) for task in tasks}  # fmt: skip
+texts = {
+    task: tokenizer.batch_decode(
+        tasks[task]["validation"]["input_ids"][:10], skip_special_tokens=True
+    )
+    for task in tasks
+}
 mixed = [(task, texts[task][at]) for at in range(10) for task in tasks]
 
 
+# %%
 def pass_through(chosen, **options):
-    inputs = tokenizer([text for _, text in chosen], padding=True, truncation=True, max_length=64, return_tensors="pt")  # fmt: skip
+    cut = {"padding": True, "truncation": True, "max_length": 64}
+    inputs = tokenizer([text for _, text in chosen], return_tensors="pt", **cut)
     with torch.inference_mode():
         return server(**inputs.to(server.device), **options).logits.float().cpu()
 
 
+# %%
 def one_by_one():
     for task, text in mixed:
         server.set_adapter(task)
@@ -873,12 +1094,17 @@ mixed_difference = 0.0
 for task in tasks:
     server.set_adapter(task)
     mine = [at for at, (name, _) in enumerate(mixed) if name == task]
-    alone = pass_through(mixed)[mine]  # the same padding, so that only the way of switching differs
+    # The same padding, so that only the way of switching differs.
+    alone = pass_through(mixed)[mine]
     mixed_difference = max(mixed_difference, (alone - all_at_once[mine]).abs().max().item())
 print(f"largest difference of a logit: {mixed_difference:.7f}")
 
-ways = {"one by one, 30 passes": one_by_one, "sorted by task, 3 passes": by_task,
-        "mixed, 1 pass": lambda: pass_through(mixed, adapter_names=[task for task, _ in mixed])}  # fmt: skip
+# %%
+ways = {
+    "one by one, 30 passes": one_by_one,
+    "sorted by task, 3 passes": by_task,
+    "mixed, 1 pass": lambda: pass_through(mixed, adapter_names=[task for task, _ in mixed]),
+}
 for name, way in ways.items():
     times = []
     for _ in range(settings.pick(smoke=2, cpu=6)):
@@ -910,7 +1136,7 @@ with server.disable_adapter():
 
 
 def in_16_bits(model):
-    """The frozen base in bf16, as large models are loaded; the adapters stay in fp32, as PEFT keeps them."""
+    """The frozen base in bf16, as large models are loaded; adapters stay in fp32."""
     model = copy.deepcopy(model)
     for name, part in model.named_parameters():
         if "lora_" not in name:
@@ -937,12 +1163,18 @@ for name, model in forms.items():
     change[name] = np.abs(logits - beside)
     mine = slots["sentiment"]
     flips = (logits[:, mine].argmax(axis=1) != beside[:, mine].argmax(axis=1)).sum()
-    print(f"{name:<29} logits off by {change[name].max():.7f} at most; {flips} of {len(sample)} answers flip")
+    print(
+        f"{name:<29} logits off by {change[name].max():.7f} at most; "
+        f"{flips} of {len(sample)} answers flip"
+    )
 print(f"for comparison, the adapter itself moves a logit by up to {effect.max():.2f}")
 merge_error = change["fp32, merged"].max()
 bf16_share = 100 * change["bf16 base, merged"].mean() / effect.mean()
 beside_share = 100 * change["bf16 base, adapter beside it"].mean() / effect.mean()
-print(f"bf16, mean change in percent of the adapter's: merged {bf16_share:.2f}, beside {beside_share:.2f}")
+print(
+    "bf16, mean change in percent of the adapter's: "
+    f"merged {bf16_share:.2f}, beside {beside_share:.2f}"
+)
 
 # %% [markdown]
 # In fp32 the merge is exact up to the last digits. In bf16 it is not, but look at who is to blame: most of that
@@ -954,7 +1186,7 @@ print(f"bf16, mean change in percent of the adapter's: merged {bf16_share:.2f}, 
 
 # %%
 def worn(model, rounds=10):
-    """Switch tasks by merging and unmerging, again and again. How far are the base's weights from where they were?"""
+    """Switch tasks by merging and unmerging, again and again: how far does the base drift?"""
     parts = [layer.base_layer for layer in model.modules() if hasattr(layer, "lora_A")]
     before = [part.weight.data.clone() for part in parts]
     for _ in range(rounds):
@@ -962,14 +1194,24 @@ def worn(model, rounds=10):
             model.set_adapter(task)
             model.merge_adapter()
             model.unmerge_adapter()
-    moved = [(part.weight.data != was).float().mean().item() for part, was in zip(parts, before, strict=True)]
-    miss = [((part.weight.data.float() - was.float()).norm() / was.float().norm()).item() for part, was in zip(parts, before, strict=True)]  # fmt: skip
+    moved = [
+        (part.weight.data != was).float().mean().item()
+        for part, was in zip(parts, before, strict=True)
+    ]
+    miss = [
+        ((part.weight.data.float() - was.float()).norm() / was.float().norm()).item()
+        for part, was in zip(parts, before, strict=True)
+    ]
     return 100 * np.mean(moved), 100 * np.mean(miss)
 
 
+# %%
 wear = {"fp32": worn(copy.deepcopy(server)), "bf16": worn(in_16_bits(server))}
 for name, (moved_share, size_of_it) in wear.items():
-    print(f"{name}: after 30 merges and unmerges {moved_share:.1f} % of the base's weights differ, by {size_of_it:.5f} % of its size")  # fmt: skip
+    print(
+        f"{name}: after 30 merges and unmerges {moved_share:.1f} % of "
+        f"the base's weights differ, by {size_of_it:.5f} % of its size"
+    )
 
 # %% [markdown]
 # In fp32 many weights differ, too, but in their last digit; in bf16 the base has worn off visibly. Subtracting what
@@ -988,8 +1230,12 @@ for name, (moved_share, size_of_it) in wear.items():
 # Which of them is exact? Measure it.
 
 # %%
-mixtures = {"cat": {"combination_type": "cat"}, "svd": {"combination_type": "svd"},
-            "svd, rank 16": {"combination_type": "svd", "svd_rank": 16}, "linear": {"combination_type": "linear"}}  # fmt: skip
+mixtures = {
+    "cat": {"combination_type": "cat"},
+    "svd": {"combination_type": "svd"},
+    "svd, rank 16": {"combination_type": "svd", "svd_rank": 16},
+    "linear": {"combination_type": "linear"},
+}
 half = {"sentiment": 0.5, "topics": 0.5}
 for name, how in mixtures.items():
     server.add_weighted_adapter(list(half), list(half.values()), name, **how)
@@ -1010,7 +1256,9 @@ def relative_error(model, mixed, parts):
     miss = size = 0.0
     for layer in model.modules():
         if hasattr(layer, "lora_A"):
-            wanted = sum(weight * layer.get_delta_weight(name) for name, weight in parts.items())
+            wanted = sum(
+                weight * layer.get_delta_weight(name) for name, weight in parts.items()
+            )
             miss += (layer.get_delta_weight(mixed) - wanted).square().sum().item()
             size += wanted.square().sum().item()
     return (miss / size) ** 0.5
@@ -1023,11 +1271,19 @@ def relative_error(model, mixed, parts):
 def check(answer):
     from transformers import BertConfig
 
-    tiny = BertConfig(hidden_size=12, num_hidden_layers=2, num_attention_heads=2, intermediate_size=24, vocab_size=60)  # fmt: skip
+    tiny = BertConfig(
+        hidden_size=12,
+        num_hidden_layers=2,
+        num_attention_heads=2,
+        intermediate_size=24,
+        vocab_size=60,
+    )
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         built = AutoModelForSequenceClassification.from_config(tiny)
-        recipe = LoraConfig(r=2, lora_alpha=6, target_modules=["query", "value"], init_lora_weights=False)
+        recipe = LoraConfig(
+            r=2, lora_alpha=6, target_modules=["query", "value"], init_lora_weights=False
+        )
         built = get_peft_model(built, recipe, adapter_name="one")
         built.add_adapter("two", recipe)
     with torch.no_grad():
@@ -1035,7 +1291,9 @@ def check(answer):
             for name in ("one", "two"):
                 layer.lora_B[name].weight.mul_(10 * (at + 1))  # layers of different size
     parts = {"one": 0.3, "two": -1.2}
-    built.add_weighted_adapter(["one", "two"], [0.3, -1.2], "rough", combination_type="svd", svd_rank=2)
+    built.add_weighted_adapter(
+        ["one", "two"], [0.3, -1.2], "rough", combination_type="svd", svd_rank=2
+    )
     built.add_weighted_adapter(["one", "two"], [0.3, -1.2], "exact", combination_type="cat")
     value, exact = answer(built, "rough", dict(parts)), answer(built, "exact", dict(parts))
     if isinstance(value, torch.Tensor) and value.numel() == 1:
@@ -1049,7 +1307,10 @@ def check(answer):
 
     def ratio(weights, name="rough", each=False, below=None):
         wanted = [sum(w * delta(layer, n) for n, w in weights.items()) for layer in layers]
-        miss = [(delta(layer, name) - w).square().sum().item() for layer, w in zip(layers, wanted, strict=True)]  # fmt: skip
+        miss = [
+            (delta(layer, name) - w).square().sum().item()
+            for layer, w in zip(layers, wanted, strict=True)
+        ]
         size = [w.square().sum().item() for w in wanted]
         if each:
             return np.mean([(m / s) ** 0.5 for m, s in zip(miss, size, strict=True)])
@@ -1061,14 +1322,25 @@ def check(answer):
         return abs(value - other) < 1e-4 * max(1, other)
 
     if near(wanted):
-        return None if exact < 1e-4 else f"A mixture that is exact gets {exact:.4f} from you; rounding alone would be below 0.0001."  # fmt: skip
+        return (
+            None
+            if exact < 1e-4
+            else f"A mixture that is exact gets {exact:.4f} from you; rounding alone would be below 0.0001."
+        )
     if near(ratio({"one": 1, "two": 1})):
         return "Your sum leaves the weights out: each part counts as often as its weight says."
     if near(ratio(parts, each=True)):
         return "You take a ratio in each layer and average them: a layer that adds next to nothing would count as much as the one that does the work. Add up the squares first."
     if near(wanted**2):
         return "Squares over squares: the root is missing."
-    if near(wanted * sum(sum(w * delta(layer, n) for n, w in parts.items()).square().sum().item() for layer in layers) ** 0.5):  # fmt: skip
+    if near(
+        wanted
+        * sum(
+            sum(w * delta(layer, n) for n, w in parts.items()).square().sum().item()
+            for layer in layers
+        )
+        ** 0.5
+    ):
         return "That is the miss alone. Without dividing by the size of what was wanted nobody knows whether it is much."
     return f"For a trial mixture the relative error is {wanted:.4f}; yours is {value:.4f}. Is the size in the denominator that of the wanted sum?"
 
@@ -1100,7 +1372,9 @@ misconceptions = [
 # %%
 errors = {name: relative_error(server, name, half) for name in mixtures}
 for name, error in errors.items():
-    print(f"{name:<13} rank {server.peft_config[name].r:>2}: off by {error:.2%} of the wanted sum")
+    print(
+        f"{name:<13} rank {server.peft_config[name].r:>2}: off by {error:.2%} of the wanted sum"
+    )
 
 # %% [markdown]
 # Side by side is the sum itself: $[B_1\ B_2]$ times $A_1$ over $A_2$ *is* $B_1A_1 + B_2A_2$. The best matrix of rank 16 is, too,
@@ -1116,23 +1390,35 @@ for name in ["sentiment", "topics", *mixtures]:
     server.set_adapter(name)
     judged_pair[name] = {task: right(server, task, check_rows[task]) for task in half}
 scores = {
-    name: {task: 100 * hits.mean() for task, hits in both.items()} for name, both in judged_pair.items()
+    name: {task: 100 * hits.mean() for task, hits in both.items()}
+    for name, both in judged_pair.items()
 }
 scores = {"no adapter": {task: table["no adapter"][task] for task in half}} | scores
 pd.DataFrame(scores).transpose().round(1)
 
 # %%
-own_gain = max(
-    1, sum(scores[task][task] - scores["no adapter"][task] for task in half)
-)  # points; below one there is nothing to share
-kept_share = {name: 100 * sum(scores[name][task] - scores["no adapter"][task] for task in half) / own_gain for name in mixtures}  # fmt: skip
+gained = sum(scores[task][task] - scores["no adapter"][task] for task in half)
+own_gain = max(1, gained)  # points; below one there is nothing to share
+kept_share = {
+    name: 100 * sum(scores[name][task] - scores["no adapter"][task] for task in half) / own_gain
+    for name in mixtures
+}
 for name, share in kept_share.items():
     print(f"{name:<13} keeps {share:6.1f} % of what the two adapters had gained")
+
+# %%
 for task in half:
     change = metrics.paired_difference(judged_pair["cat"][task], judged_pair[task][task])
-    print(f"the exact half-and-half on {task}, against its specialist: {100 * change.estimate:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})")  # fmt: skip
+    print(
+        f"the exact half-and-half on {task}, against its specialist: "
+        f"{100 * change.estimate:+.1f} points "
+        f"({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+    )
     change = metrics.paired_difference(judged_pair["cat"][task], judged_pair["linear"][task])
-    print(f"the same against the inexact `linear`: {100 * change.estimate:+.1f} points ({100 * change.low:+.1f} to {100 * change.high:+.1f})")  # fmt: skip
+    print(
+        f"the same against the inexact `linear`: {100 * change.estimate:+.1f} "
+        f"points ({100 * change.low:+.1f} to {100 * change.high:+.1f})"
+    )
 mix_guess.compare(kept_share["cat"])
 
 # %% [markdown]
@@ -1144,7 +1430,10 @@ mix_guess.compare(kept_share["cat"])
 # turned down, and each adapter gets the other one's side effect undiluted. Move it.
 
 # %%
-quick = {task: rows.select(range(settings.pick(smoke=15, cpu=150))) for task, rows in check_rows.items()}
+quick = {
+    task: rows.select(range(settings.pick(smoke=15, cpu=150)))
+    for task, rows in check_rows.items()
+}
 
 
 def mixed_scores(first, second):
@@ -1218,7 +1507,9 @@ results |= {
 
 # %%
 with tracking.start_run("techniques", "many adapters, one base"):
-    mlflow.log_params({"sentences": size, "seeds": str(seeds), "rates": str(rates), "task_size": task_size})
+    mlflow.log_params(
+        {"sentences": size, "seeds": str(seeds), "rates": str(rates), "task_size": task_size}
+    )
     for name, value in results.items():
         tracking.record(name, value)
 

@@ -25,7 +25,8 @@ from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding, Trai
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 # %%
-from labhelpers import data, exercise, metrics, models, plots, progress, quiz, tracking, training, widgets
+from labhelpers import data, exercise, metrics, models, plots, progress, quiz, tracking
+from labhelpers import training, widgets
 
 # %% [markdown]
 # ## Why today matters
@@ -43,13 +44,19 @@ reviews = data.prepared("sentiment")
 reviews.pop("test")  # nothing below needs it, so nothing below can touch it
 
 
-longest = settings.pick(cpu=24, gpu=200)  # the film reviews on the Hub are longer than our sentences
+longest = settings.pick(
+    cpu=24, gpu=200
+)  # the film reviews on the Hub are longer than our sentences
 
 
 def short(part):
     """Keep the sentences of at most `longest` tokens."""
     return part.select(
-        [at for at, ids in enumerate(tokenizer(part["text"][:])["input_ids"]) if len(ids) <= longest]
+        [
+            at
+            for at, ids in enumerate(tokenizer(part["text"][:])["input_ids"])
+            if len(ids) <= longest
+        ]
     )
 
 
@@ -59,20 +66,26 @@ sizes = settings.pick(smoke=(16, 24, 16), cpu=(384, 400, 160))
 train = pool.select(range(sizes[0]))
 judging = pool.select(range(sizes[0], sizes[0] + sizes[1]))  # never trained on
 choosing = short(reviews["validation"]).select(range(sizes[2]))
-print(f"{len(train)} sentences to train on, {len(choosing)} to choose with, {len(judging)} to judge with")
+print(
+    f"{len(train)} sentences to train on, "
+    f"{len(choosing)} to choose with, {len(judging)} to judge with"
+)
 
 
 # %%
 def frozen_model():
     """The language model without its last layer; no weight of it may learn."""
-    model = AutoModel.from_pretrained(models.source("decoder"), **training.load_options("decoder"))
+    model = AutoModel.from_pretrained(
+        models.source("decoder"), **training.load_options("decoder")
+    )
     return model.requires_grad_(False).eval().to(settings.device())
 
 
 model = frozen_model()
 embed = model.get_input_embeddings()
 print(
-    f"The dictionary: {embed.num_embeddings:,} rows of {embed.embedding_dim} numbers, stored as {embed.weight.dtype}"
+    f"The dictionary: {embed.num_embeddings:,} rows of "
+    f"{embed.embedding_dim} numbers, stored as {embed.weight.dtype}"
 )
 
 # %% [markdown]
@@ -85,7 +98,7 @@ assert model.config.tie_word_embeddings
 
 
 def read_last(hidden, mask):
-    """Pick the final vector at the last token of each text; padding is on the right, a prompt would be in front."""
+    """Pick each text's final vector at its last token; padding is right, a prompt in front."""
     text = hidden[:, -mask.shape[1] :]
     return text[torch.arange(len(text), device=text.device), mask.sum(dim=1) - 1].float()
 
@@ -110,6 +123,8 @@ ways = [
     ("{} It was", (" bad", " good")),
     ("Is this movie review positive or negative?\n{}\nAnswer:", (" negative", " positive")),
 ]
+
+# %%
 some = choosing.select(range(len(choosing) // 2))
 for way, words in ways:
     answers = []
@@ -117,8 +132,12 @@ for way, words in ways:
         batch = batched([way.format(text) for text in some["text"][first : first + 25]])
         with torch.inference_mode():
             hidden = model(**batch).last_hidden_state
-        answers += two_words(read_last(hidden, batch["attention_mask"]), words).argmax(dim=1).tolist()
-    print(f"{np.mean(answers == np.array(some['label'])):.0%} right   {way!r} + {' / '.join(words)}")
+        scores_of_words = two_words(read_last(hidden, batch["attention_mask"]), words)
+        answers += scores_of_words.argmax(dim=1).tolist()
+    print(
+        f"{np.mean(answers == np.array(some['label'])):.0%} "
+        f"right   {way!r} + {' / '.join(words)}"
+    )
 
 # %% [markdown]
 # Same model, same sentences; only the wording changed. People spend days looking for better wordings, in the
@@ -133,7 +152,11 @@ for way, words in ways:
 
 # %%
 guess = widgets.predict(
-    "prompt-beginner-accuracy", "Accuracy on fresh sentences with eight learnt vectors in front", 50, 100, "%"
+    "prompt-beginner-accuracy",
+    "Accuracy on fresh sentences with eight learnt vectors in front",
+    50,
+    100,
+    "%",
 )
 
 # %% [markdown]
@@ -144,14 +167,22 @@ guess = widgets.predict(
 
 # %%
 batch = batched(
-    [frame.format("A small miracle of a film."), frame.format("Two hours I will never get back.")]
+    [
+        frame.format("A small miracle of a film."),
+        frame.format("Two hours I will never get back."),
+    ]
 )
 with torch.inference_mode():
     by_number = model(**batch).last_hidden_state
     words = embed(batch["input_ids"])  # (sentences, tokens, width)
-    by_row = model(inputs_embeds=words, attention_mask=batch["attention_mask"]).last_hidden_state
+    by_row = model(
+        inputs_embeds=words, attention_mask=batch["attention_mask"]
+    ).last_hidden_state
 print(
-    "shape of the rows:", tuple(words.shape), "  largest difference:", (by_number - by_row).abs().max().item()
+    "shape of the rows:",
+    tuple(words.shape),
+    "  largest difference:",
+    (by_number - by_row).abs().max().item(),
 )
 
 
@@ -191,9 +222,14 @@ def check(answer):
         return "The result is as long as before: the rows were added to the words or left out. They should stand in front of them."
     if tuple(result.shape) != (2, 8, 4):
         return f"With 2 sentences of 5 tokens and 3 invented rows the shape should be (2, 8, 4); yours is {tuple(result.shape)}."
-    if torch.equal(result[:, 5:], prompt.expand(2, -1, -1)) and torch.equal(result[:, :5], words):
+    if torch.equal(result[:, 5:], prompt.expand(2, -1, -1)) and torch.equal(
+        result[:, :5], words
+    ):
         return "You put the rows behind the sentences. Behind, padding would come between a short sentence and its prompt."
-    if not (torch.equal(result[:, :3], prompt.expand(2, -1, -1)) and torch.equal(result[:, 3:], words)):
+    if not (
+        torch.equal(result[:, :3], prompt.expand(2, -1, -1))
+        and torch.equal(result[:, 3:], words)
+    ):
         return "The shape is right, the content is not: first the k rows of the prompt in their order, the same for every sentence, then the words unchanged."
     if not result.requires_grad:
         return "The result has lost its connection to the prompt (`detach`, `.data`, `torch.tensor(…)` or no_grad do that), so nothing could ever be learnt."
@@ -208,12 +244,27 @@ hints = [
     "Before joining: `prompt.to(words.dtype)`.",
 ]
 misconceptions = [
-    ("def prepend(prompt, words):\n    return torch.cat([prompt, words], dim=1)", "no axis for the sentences"),
-    ("def prepend(prompt, words):\n    return torch.cat([words, prompt.to(words.dtype).expand(len(words), -1, -1)], dim=1)", "behind the sentences"),
-    ("def prepend(prompt, words):\n    return torch.cat([prompt.detach().to(words.dtype).expand(len(words), -1, -1), words], dim=1)", "lost its connection"),
-    ("def prepend(prompt, words):\n    return torch.cat([prompt.expand(len(words), -1, -1), words], dim=1)", "takes the wider type"),
-    ("def prepend(prompt, words):\n    return torch.cat([prompt.to(words.dtype).expand(len(prompt), -1, -1)[:len(words)], words], dim=1)[:, :len(words[0])]", "as long as before"),
-]  # fmt: skip
+    (
+        "def prepend(prompt, words):\n    return torch.cat([prompt, words], dim=1)",
+        "no axis for the sentences",
+    ),
+    (
+        "def prepend(prompt, words):\n    return torch.cat([words, prompt.to(words.dtype).expand(len(words), -1, -1)], dim=1)",
+        "behind the sentences",
+    ),
+    (
+        "def prepend(prompt, words):\n    return torch.cat([prompt.detach().to(words.dtype).expand(len(words), -1, -1), words], dim=1)",
+        "lost its connection",
+    ),
+    (
+        "def prepend(prompt, words):\n    return torch.cat([prompt.expand(len(words), -1, -1), words], dim=1)",
+        "takes the wider type",
+    ),
+    (
+        "def prepend(prompt, words):\n    return torch.cat([prompt.to(words.dtype).expand(len(prompt), -1, -1)[:len(words)], words], dim=1)[:, :len(words[0])]",
+        "as long as before",
+    ),
+]
 
 # %% [markdown]
 # ### A bug that raises no error
@@ -225,7 +276,9 @@ misconceptions = [
 # %%
 def careless_mask(mask, k):
     """Make the mask k longer."""
-    return torch.cat([mask, torch.ones(len(mask), k, dtype=mask.dtype, device=mask.device)], dim=1)
+    return torch.cat(
+        [mask, torch.ones(len(mask), k, dtype=mask.dtype, device=mask.device)], dim=1
+    )
 
 
 def scores(sentences, prompt=None, longer=None):
@@ -252,7 +305,7 @@ start = embed.weight[torch.randint(len(tokenizer), (k,))].detach().float()
 
 
 def company(longer, sentences=tuple(choosing["text"][:16])):
-    """The share of answers that depend on the others in the batch, and the largest change of a score."""
+    """Share of answers that depend on the rest of the batch; largest change of a score."""
     with torch.inference_mode():
         together = scores(sentences, start, longer)
         alone = torch.cat([scores([text], start, longer) for text in sentences])
@@ -261,7 +314,10 @@ def company(longer, sentences=tuple(choosing["text"][:16])):
 
 
 flipped, largest = company(careless_mask)
-print(f"careless mask: {flipped:.0%} of the answers change with the company, a score by up to {largest:.2f}")
+print(
+    f"careless mask: {flipped:.0%} of the answers change "
+    f"with the company, a score by up to {largest:.2f}"
+)
 
 
 # %% tags=["exercise"] exercise="technique_prompt_beginner/longer-mask" answer="longer_mask" minutes=8 difficulty=2
@@ -273,7 +329,9 @@ def longer_mask(mask, k): ...
 
 # <solution>
 def longer_mask(mask, k):
-    return torch.cat([torch.ones(len(mask), k, dtype=mask.dtype, device=mask.device), mask], dim=1)
+    return torch.cat(
+        [torch.ones(len(mask), k, dtype=mask.dtype, device=mask.device), mask], dim=1
+    )
 
 
 # </solution>
@@ -298,7 +356,9 @@ def check(answer):
     if rows == [[0, 0, 1, 1, 1, 1], [0, 0, 1, 1, 0, 0]]:
         return "The places are right, but you mask the prompt out: no token could see it, and its gradient would be exactly zero."
     if rows == [[1] * 6, [1] * 6]:
-        return "Now the padding counts as text. Only the k new positions are ones for everybody."
+        return (
+            "Now the padding counts as text. Only the k new positions are ones for everybody."
+        )
     return f"For the mask {mask.tolist()} and k = 2 your result is {rows}. The k new positions come first, and every token may look at them."
 
 
@@ -309,16 +369,23 @@ hints = [
 ]
 misconceptions = [
     ("def longer_mask(mask, k):\n    return careless_mask(mask, k)", "Still the careless mask"),
-    ("def longer_mask(mask, k):\n    return torch.cat([torch.zeros(len(mask), k, dtype=mask.dtype), mask], dim=1)", "mask the prompt out"),
-    ("def longer_mask(mask, k):\n    return torch.ones(len(mask), k + mask.shape[1], dtype=mask.dtype)", "padding counts as text"),
+    (
+        "def longer_mask(mask, k):\n    return torch.cat([torch.zeros(len(mask), k, dtype=mask.dtype), mask], dim=1)",
+        "mask the prompt out",
+    ),
+    (
+        "def longer_mask(mask, k):\n    return torch.ones(len(mask), k + mask.shape[1], dtype=mask.dtype)",
+        "padding counts as text",
+    ),
     ("def longer_mask(mask, k):\n    return mask", "should give"),
-]  # fmt: skip
+]
 
 # %%
 for name, rule in {"careless": careless_mask, "repaired": longer_mask}.items():
     flipped, largest = company(rule)
     print(
-        f"{name:<10} {flipped:>5.0%} of the answers change with the company, a score by up to {largest:.2f}"
+        f"{name:<10} {flipped:>5.0%} of the answers change "
+        f"with the company, a score by up to {largest:.2f}"
     )
 
 # %% [markdown]
@@ -353,7 +420,9 @@ for _ in range(settings.pick(smoke=3, cpu=10)):
     now = nn.functional.cross_entropy(scores(few["text"], soft, longer_mask), labels)
     now.backward()
     optimizer.step()
-print(f"loss on these 16 sentences: {loss.item():.3f} before, {now.item():.3f} at the last step")
+print(
+    f"loss on these 16 sentences: {loss.item():.3f} before, {now.item():.3f} at the last step"
+)
 
 # %% [markdown]
 # It learns. Whether it learnt something about films or only about these 16 sentences is the question of the
@@ -400,10 +469,16 @@ hints = [
 ]
 misconceptions = [
     ("prompt_numbers = k", "How many numbers is one of them"),
-    ("prompt_numbers = k * model.config.hidden_size * model.config.num_hidden_layers", "prefix tuning"),
-    ("prompt_numbers = k * model.config.hidden_size + 2 * model.config.hidden_size + 2", "added a head"),
+    (
+        "prompt_numbers = k * model.config.hidden_size * model.config.num_hidden_layers",
+        "prefix tuning",
+    ),
+    (
+        "prompt_numbers = k * model.config.hidden_size + 2 * model.config.hidden_size + 2",
+        "added a head",
+    ),
     ("prompt_numbers = k * model.config.vocab_size", "how many words the dictionary has"),
-]  # fmt: skip
+]
 
 # %%
 shape = model.config
@@ -413,7 +488,10 @@ about = {
     "num_attention_heads": shape.num_attention_heads,
 }
 prompt_recipe = PromptTuningConfig(
-    task_type="FEATURE_EXTRACTION", num_virtual_tokens=k, prompt_tuning_init="SAMPLE_VOCAB", **about
+    task_type="FEATURE_EXTRACTION",
+    num_virtual_tokens=k,
+    prompt_tuning_init="SAMPLE_VOCAB",
+    **about,
 )
 by_peft = get_peft_model(frozen_model(), copy.deepcopy(prompt_recipe)).eval()
 models.describe(by_peft)
@@ -431,12 +509,20 @@ with torch.inference_mode():
     batch = batched([frame.format(text) for text in few["text"]])
     theirs = two_words(read_last(by_peft(**batch).last_hidden_state, batch["attention_mask"]))
     ours = scores(few["text"], soft, longer_mask)
-print(f"largest difference between our scores and PEFT's: {(ours - theirs).abs().max().item():.1e}")
+print(
+    "largest difference between our scores and PEFT's: "
+    f"{(ours - theirs).abs().max().item():.1e}"
+)
 del by_peft
 
 # %%
 typical = round(
-    np.mean([len(ids) for ids in tokenizer([frame.format(text) for text in train["text"]])["input_ids"]])
+    np.mean(
+        [
+            len(ids)
+            for ids in tokenizer([frame.format(text) for text in train["text"]])["input_ids"]
+        ]
+    )
 )
 
 # %% [markdown]
@@ -449,27 +535,34 @@ typical = round(
 from labhelpers import planner
 
 
+# %%
 def room(name="smollm2-135m", virtual_tokens=8):
     asked, steps = models.config(name), [1, 2, 5, 10, 20, 50, 100, 200]
     lora = planner.lora_parameters(asked, 8).adapter
-    series = {"soft prompt": [n * asked.hidden_size for n in steps], "LoRA, r = 8": [lora] * len(steps)}
+    trained = [n * asked.hidden_size for n in steps]
+    series = {"soft prompt": trained, "LoRA, r = 8": [lora] * len(steps)}
     taken = virtual_tokens / asked.max_position_embeddings
-    title = f"{name}: {virtual_tokens} virtual tokens are {virtual_tokens * asked.hidden_size:,} numbers and {taken:.1%} of the context"
-    figure = plots.lines(
-        steps, series, log_x=True, log_y=True, title=title, xlabel="virtual tokens", ylabel="trained numbers"
+    title = (
+        f"{name}: {virtual_tokens} virtual tokens are "
+        f"{virtual_tokens * asked.hidden_size:,} numbers and {taken:.1%} of the context"
     )
+    captions = {"xlabel": "virtual tokens", "ylabel": "trained numbers"}
+    figure = plots.lines(steps, series, log_x=True, log_y=True, title=title, **captions)
     figure.axes[0].axvline(virtual_tokens, color="#777777", lw=1.2, ls="--", zorder=0)
-    plots.show(figure, alt=f"Trained numbers against virtual tokens, LoRA's for comparison. {title}.")
+    plots.show(figure, alt=f"Trained numbers against virtual tokens, and LoRA's. {title}.")
     share = virtual_tokens * asked.hidden_size / planner.parameters(asked)
     longer = virtual_tokens / typical
     print(
-        f"{share:.4%} of the model. A film sentence of {typical} tokens gets {longer:.0%} longer, and so does the computing."
+        f"{share:.4%} of the model. A film sentence of {typical} "
+        f"tokens gets {longer:.0%} longer, and so does the computing."
     )
 
 
 # %%
 widgets.explore(
-    room, name=["smollm2-135m", "minilm-l6", "distilbert-base", "gpt2", "llama-7b"], virtual_tokens=(1, 200)
+    room,
+    name=["smollm2-135m", "minilm-l6", "distilbert-base", "gpt2", "llama-7b"],
+    virtual_tokens=(1, 200),
 )
 
 # %% [markdown]
@@ -492,7 +585,9 @@ class Judge(nn.Module):
         self.reader, self.config = reader, reader.config
 
     def forward(self, input_ids, attention_mask, labels=None):
-        hidden = self.reader(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        hidden = self.reader(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).last_hidden_state
         logits = two_words(read_last(hidden, attention_mask))
         loss = None if labels is None else nn.functional.cross_entropy(logits, labels)
         return SequenceClassifierOutput(loss=loss, logits=logits)
@@ -513,7 +608,9 @@ collator = DataCollatorWithPadding(tokenizer)
 
 def right(judge, name):
     """One True or False per sentence of a part."""
-    return training.predict(judge, tokens[name], collator=collator).argmax(axis=1) == truth[name]
+    return (
+        training.predict(judge, tokens[name], collator=collator).argmax(axis=1) == truth[name]
+    )
 
 
 # %% [markdown]
@@ -523,7 +620,8 @@ def right(judge, name):
 
 # %%
 untrained = {
-    name: training.predict(Judge(model), tokens[name], collator=collator) for name in ("choosing", "judging")
+    name: training.predict(Judge(model), tokens[name], collator=collator)
+    for name in ("choosing", "judging")
 }
 nothing = untrained["judging"].argmax(axis=1) == truth["judging"]
 margins = {name: each[:, 1] - each[:, 0] for name, each in untrained.items()}
@@ -550,18 +648,22 @@ recipes = {"prompt": prompt_recipe, "lora": lora_recipe}
 
 # %%
 def fit(method, rate, seed, share=1):
-    """Train a fresh judge for one pass over a share of the sentences; a finished run is found again."""
+    """Train a fresh judge for one pass over a share of the sentences, or find the run again."""
     set_seed(seed)
     examples = int(share * len(train))
     adapted = get_peft_model(frozen_model(), copy.deepcopy(recipes[method]))
     training.keep_adapters_precise(adapted)
     name = f"{method}-{rate:g}-{examples}-seed{seed}"
-    args = training.arguments(
-        name, learning_rate=rate, num_train_epochs=1, seed=seed, disable_tqdm=True, save_strategy="no",
-        per_device_train_batch_size=settings.pick(smoke=8, cpu=16),
-    )  # fmt: skip
+    quiet = {"disable_tqdm": True, "save_strategy": "no"}
+    size = {
+        "per_device_train_batch_size": settings.pick(smoke=8, cpu=16),
+        "num_train_epochs": 1,
+    }
+    args = training.arguments(name, learning_rate=rate, seed=seed, **size, **quiet)
     part = tokens["train"].select(range(examples))
-    trainer = Trainer(model=Judge(adapted), args=args, train_dataset=part, data_collator=collator)
+    trainer = Trainer(
+        model=Judge(adapted), args=args, train_dataset=part, data_collator=collator
+    )
     with contextlib.redirect_stdout(io.StringIO()):  # one line per run is printed below
         run = training.train(trainer, name)
     return trainer.model, run
@@ -580,7 +682,10 @@ for method, tries in rates.items():
     for rate in tries:
         judge, run = fit(method, rate, lab.seed, share=0.5)
         tried[method, rate] = right(judge, "choosing").mean()
-        print(f"{method:<7} rate {rate:<6g} {tried[method, rate]:.1%} right, trained in {run.seconds:.0f} s")
+        print(
+            f"{method:<7} rate {rate:<6g} {tried[method, rate]:.1%} right, "
+            f"trained in {run.seconds:.0f} s"
+        )
     chosen[method] = max(tries, key=lambda rate: tried[method, rate])
 
 # %%
@@ -588,8 +693,16 @@ figure, axes = plt.subplots()
 for method, tries in rates.items():
     heights = [100 * tried[method, rate] for rate in tries]
     (line,) = axes.plot(tries, heights, "o-")
-    axes.annotate(method, (tries[0], heights[0]), (0, 8), textcoords="offset points", color=line.get_color())
-axes.set(xscale="log", xlabel="learning rate (logarithmic)", ylabel="right on the choosing part (%)")
+    axes.annotate(
+        method,
+        (tries[0], heights[0]),
+        (0, 8),
+        textcoords="offset points",
+        color=line.get_color(),
+    )
+axes.set(
+    xscale="log", xlabel="learning rate (logarithmic)", ylabel="right on the choosing part (%)"
+)
 finding = f"The prompt wants {chosen['prompt']:g}, LoRA {chosen['lora']:g}"
 axes.set_title(finding)
 axes.margins(y=0.2)
@@ -613,9 +726,14 @@ for method, rate in chosen.items():
         judge, run = fit(method, rate, seed)
         verdicts[method, seed] = right(judge, "judging")
         seconds.setdefault(method, []).append(run.seconds)
-        print(f"{method:<7} seed {seed}: {verdicts[method, seed].mean():.1%} right on fresh sentences")
+        print(
+            f"{method:<7} seed {seed}: "
+            f"{verdicts[method, seed].mean():.1%} right on fresh sentences"
+        )
         if method == "prompt":
-            learnt[seed] = judge.reader.prompt_encoder["default"].embedding.weight.detach().clone()
+            learnt[seed] = (
+                judge.reader.prompt_encoder["default"].embedding.weight.detach().clone()
+            )
         if seed == seeds[0]:
             folder = lab.workspace / "adapters" / run.folder.name
             training.save_once(folder, judge.reader.save_pretrained)  # whole or not at all
@@ -627,8 +745,16 @@ rows = {"doing nothing": nothing, "threshold moved": threshold} | {
 }
 intervals = [metrics.bootstrap_interval(each) for each in rows.values()]
 percent = [(100 * part.estimate, 100 * part.low, 100 * part.high) for part in intervals]
-mean = {method: 100 * np.mean([verdicts[method, seed].mean() for seed in seeds]) for method in recipes}
-title = f"Nothing {percent[0][0]:.1f} %, prompt {mean['prompt']:.1f} %, LoRA {mean['lora']:.1f} % right"
+
+# %%
+mean = {
+    method: 100 * np.mean([verdicts[method, seed].mean() for seed in seeds])
+    for method in recipes
+}
+title = (
+    f"Nothing {percent[0][0]:.1f} %, "
+    f"prompt {mean['prompt']:.1f} %, LoRA {mean['lora']:.1f} % right"
+)
 figure = plots.interval_bars(
     list(rows),
     percent,
@@ -653,7 +779,9 @@ def compare(name, firsts, others):
     mean = over_seeds.mean()
     print(f"{name}: " + ", ".join(f"{row.mean():+.1f}" for row in each))
     verdict = "clear" if abs(mean) > half else "a tie, as far as these sentences can tell"
-    print(f"   together {mean:+.1f} points ({mean - half:+.1f} to {mean + half:+.1f}): {verdict}")
+    print(
+        f"   together {mean:+.1f} points ({mean - half:+.1f} to {mean + half:+.1f}): {verdict}"
+    )
     return mean
 
 
@@ -679,9 +807,13 @@ pd.DataFrame.from_dict(table, orient="index")
 adapter_bytes = table["prompt"]["file (bytes)"]
 fewer = table["lora"]["trained numbers"] / table["prompt"]["trained numbers"]
 price = table["prompt"]["training (s)"] / table["lora"]["training (s)"]
-print(f"The prompt trains {fewer:.0f} times fewer numbers than LoRA, and takes {price:.2f} times its time.")
 print(
-    f"{prompt_numbers:,} numbers × 4 bytes = {4 * prompt_numbers:,}; the file of {adapter_bytes:,} bytes adds a name and a shape."
+    f"The prompt trains {fewer:.0f} times fewer numbers than LoRA, "
+    f"and takes {price:.2f} times its time."
+)
+print(
+    f"{prompt_numbers:,} numbers × 4 bytes = {4 * prompt_numbers:,}; "
+    f"the file of {adapter_bytes:,} bytes adds a name and a shape."
 )
 
 # %% [markdown]
@@ -751,11 +883,23 @@ hints = [
     "`cosine.topk(n).indices`",
 ]
 misconceptions = [
-    ("def nearest(vector, table, n):\n    return (table @ vector).topk(n).indices.tolist()", "rewards length"),
-    ("def nearest(vector, table, n):\n    return (table - vector).norm(dim=1).topk(n, largest=False).indices.tolist()", "You measure distances"),
-    ("def nearest(vector, table, n):\n    return nn.functional.cosine_similarity(table, vector[None]).argsort()[:n].tolist()", "least similar"),
-    ("def nearest(vector, table, n):\n    return nn.functional.cosine_similarity(table, vector[None]).topk(n).values.tolist()", "These are the similarities"),
-]  # fmt: skip
+    (
+        "def nearest(vector, table, n):\n    return (table @ vector).topk(n).indices.tolist()",
+        "rewards length",
+    ),
+    (
+        "def nearest(vector, table, n):\n    return (table - vector).norm(dim=1).topk(n, largest=False).indices.tolist()",
+        "You measure distances",
+    ),
+    (
+        "def nearest(vector, table, n):\n    return nn.functional.cosine_similarity(table, vector[None]).argsort()[:n].tolist()",
+        "least similar",
+    ),
+    (
+        "def nearest(vector, table, n):\n    return nn.functional.cosine_similarity(table, vector[None]).topk(n).values.tolist()",
+        "These are the similarities",
+    ),
+]
 
 # %%
 dictionary = embed.weight.detach().float()
@@ -794,7 +938,10 @@ figure = plots.dots(
 )
 plots.show(
     figure,
-    alt=f"Cosine with the nearest word: neighbours {near_words:.2f}, learnt {near_learnt:.2f}, chance {near_chance:.2f}.",
+    alt=(
+        f"Cosine with the nearest word: neighbours {near_words:.2f}, "
+        f"learnt {near_learnt:.2f}, chance {near_chance:.2f}."
+    ),
 )
 
 # %% [markdown]
@@ -815,7 +962,10 @@ for seed, (rows_near, _, _) in listed.items():
     rows_begun, begun, _ = as_words(beginning(seed))
     kept_words += [now == then for now, then in zip(rows_near, rows_begun, strict=True)]
     print(f"seed {seed} began at: {begun}")
-print(f"{sum(kept_words)} of {len(kept_words)} learnt vectors are still nearest to the word they began at.")
+print(
+    f"{sum(kept_words)} of {len(kept_words)} learnt "
+    "vectors are still nearest to the word they began at."
+)
 
 # %% [markdown]
 # The list does not say what the prompt has learnt. It says where the lottery put it. Training has moved each vector away
@@ -829,17 +979,25 @@ def right_by_hand(vectors, part, size=25):
     answers = []
     for first in range(0, len(part), size):
         with torch.inference_mode():
-            answers += scores(part["text"][first : first + size], vectors, longer_mask).argmax(dim=1).tolist()
+            some = part["text"][first : first + size]
+            answers += scores(some, vectors, longer_mask).argmax(dim=1).tolist()
     return 100 * np.mean(answers == np.array(part["label"]))
 
 
+# %%
 half = judging.select(range(len(judging) // 2))
 kept, snapped = [], []
 for seed, (rows_near, _, _) in listed.items():
     kept.append(100 * verdicts["prompt", seed][: len(half)].mean())
     snapped.append(right_by_hand(dictionary[rows_near], half))
-    print(f"seed {seed}: learnt vectors {kept[-1]:.1f} % right, their nearest words {snapped[-1]:.1f} %")
-print(f"doing nothing: {100 * nothing[: len(half)].mean():.1f} % of the same {len(half)} sentences")
+    print(
+        f"seed {seed}: learnt vectors {kept[-1]:.1f} % right, "
+        f"their nearest words {snapped[-1]:.1f} %"
+    )
+print(
+    f"doing nothing: {100 * nothing[: len(half)].mean():.1f} % "
+    f"of the same {len(half)} sentences"
+)
 
 # %% [markdown]
 # A learnt vector is no secret word; it is a push in a direction that no word names. If you must explain a soft
@@ -875,10 +1033,26 @@ quiz = [
     {
         "question": "LLaMA-7B has width 4,096. How many numbers train in a soft prompt of 20 virtual tokens, and what share of the model's 6,738,415,616 is that?",
         "choices": [
-            ("81,920, about 0.0012 %", "Right: 20 rows of 4,096. The share falls as models grow, because the rows widen more slowly than the model grows.", True),
-            ("20, as good as nothing", "Twenty rows. Each of them is 4,096 numbers long.", False),
-            ("2,621,440, about 0.04 %", "That would be 20 rows in each of 32 layers. A soft prompt enters once, at the bottom.", False),
-            ("640,000, about 0.01 %", "That multiplies by the 32,000 words of the dictionary. Invented rows have nothing to do with its length.", False),
+            (
+                "81,920, about 0.0012 %",
+                "Right: 20 rows of 4,096. The share falls as models grow, because the rows widen more slowly than the model grows.",
+                True,
+            ),
+            (
+                "20, as good as nothing",
+                "Twenty rows. Each of them is 4,096 numbers long.",
+                False,
+            ),
+            (
+                "2,621,440, about 0.04 %",
+                "That would be 20 rows in each of 32 layers. A soft prompt enters once, at the bottom.",
+                False,
+            ),
+            (
+                "640,000, about 0.01 %",
+                "That multiplies by the 32,000 words of the dictionary. Invented rows have nothing to do with its length.",
+                False,
+            ),
         ],
         "proof": """
 assert 20 * 4096 == 81_920 and 0.0012 <= 100 * 81_920 / 6_738_415_616 < 0.00125
@@ -888,10 +1062,26 @@ assert 20 * 4096 * 32 == 2_621_440 and 20 * 32_000 == 640_000
     {
         "question": "Somebody trains a soft prompt for 100 steps with the Trainer's default rate, 5e-5, and reports that prompt tuning does not work. AdamW moves each number by about one learning rate per step. What happened?",
         "choices": [
-            ("Each number moved by 0.005 at most, roughly: the prompt is still where it began.", "Right. The schedule makes it even less. With a rate of 0.01 the same steps could carry a number a whole unit away.", True),
-            ("The prompt overfitted: so few numbers adapt to single sentences.", "To overfit it would first have to move. Compare the step size with the number of steps.", False),
-            ("The gradient of a prompt is always zero, because the model is frozen.", "Frozen weights pass the gradient on; they only do not use it. You saw it arrive.", False),
-            ("Nothing: 5e-5 is a good rate for fine-tuning, so the method is weak.", "It is a usual rate for full fine-tuning, where many millions of numbers each move a little. Here a few thousand must do all of it.", False),
+            (
+                "Each number moved by 0.005 at most, roughly: the prompt is still where it began.",
+                "Right. The schedule makes it even less. With a rate of 0.01 the same steps could carry a number a whole unit away.",
+                True,
+            ),
+            (
+                "The prompt overfitted: so few numbers adapt to single sentences.",
+                "To overfit it would first have to move. Compare the step size with the number of steps.",
+                False,
+            ),
+            (
+                "The gradient of a prompt is always zero, because the model is frozen.",
+                "Frozen weights pass the gradient on; they only do not use it. You saw it arrive.",
+                False,
+            ),
+            (
+                "Nothing: 5e-5 is a good rate for fine-tuning, so the method is weak.",
+                "It is a usual rate for full fine-tuning, where many millions of numbers each move a little. Here a few thousand must do all of it.",
+                False,
+            ),
         ],
         "proof": """
 import torch
@@ -906,10 +1096,26 @@ assert 100 * 0.01 == 1
     {
         "question": "On this model the prompt trains a hundred times fewer numbers than LoRA. Why is a training step not a hundred times quicker?",
         "choices": [
-            ("The prompt stands at the very beginning: the error has to travel back through all layers to reach it.", "Right. Forward and backward through the frozen model are nearly all of the work, and the sentence got longer, too.", True),
-            ("PEFT is badly written.", "A hand-written loop has to take the same way back.", False),
-            ("Because the optimizer is slow.", "The optimizer touches only the trained numbers: a few thousand. It is done in no time.", False),
-            ("It would be, on a GPU.", "A GPU does every step faster, but the shares stay alike: the way through the frozen layers is the work.", False),
+            (
+                "The prompt stands at the very beginning: the error has to travel back through all layers to reach it.",
+                "Right. Forward and backward through the frozen model are nearly all of the work, and the sentence got longer, too.",
+                True,
+            ),
+            (
+                "PEFT is badly written.",
+                "A hand-written loop has to take the same way back.",
+                False,
+            ),
+            (
+                "Because the optimizer is slow.",
+                "The optimizer touches only the trained numbers: a few thousand. It is done in no time.",
+                False,
+            ),
+            (
+                "It would be, on a GPU.",
+                "A GPU does every step faster, but the shares stay alike: the way through the frozen layers is the work.",
+                False,
+            ),
         ],
         "proof": """
 prompt, lora = 8 * 576, 30 * 8 * ((576 + 576) + (576 + 192))
@@ -919,13 +1125,29 @@ assert lora / prompt == 100
     {
         "question": "A blog shows the words nearest to a learnt prompt, among them 'splendid', and concludes that the model asks itself whether the film is splendid. What do you ask first?",
         "choices": [
-            ("Which words the prompt began at, and what the listed words do when they are put in its place.", "Right: something to compare with, and a test of what the list is worth. You have seen both fail.", True),
-            ("Whether 'splendid' is in the training sentences.", "It may well be. That says nothing about whether the vector means the word.", False),
-            ("How many virtual tokens were trained.", "Good to know, but it does not tell a meaning from a coincidence.", False),
-            ("Nothing: nearest words are how soft prompts are read.", "Every vector has a nearest word, also one of pure chance. 'Nearest' does not mean 'near'.", False),
+            (
+                "Which words the prompt began at, and what the listed words do when they are put in its place.",
+                "Right: something to compare with, and a test of what the list is worth. You have seen both fail.",
+                True,
+            ),
+            (
+                "Whether 'splendid' is in the training sentences.",
+                "It may well be. That says nothing about whether the vector means the word.",
+                False,
+            ),
+            (
+                "How many virtual tokens were trained.",
+                "Good to know, but it does not tell a meaning from a coincidence.",
+                False,
+            ),
+            (
+                "Nothing: nearest words are how soft prompts are read.",
+                "Every vector has a nearest word, also one of pure chance. 'Nearest' does not mean 'near'.",
+                False,
+            ),
         ],
     },
-]  # fmt: skip
+]
 
 # %% tags=["checklist"]
 

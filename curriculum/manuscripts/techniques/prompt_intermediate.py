@@ -18,13 +18,20 @@ import numpy as np
 import pandas as pd
 import torch
 from datasets import Dataset
-from peft import PeftModel, PrefixTuningConfig, PromptEncoderConfig, PromptTuningConfig, get_peft_model
+from peft import (
+    PeftModel,
+    PrefixTuningConfig,
+    PromptEncoderConfig,
+    PromptTuningConfig,
+    get_peft_model,
+)
 from torch import nn
 from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding, Trainer, set_seed
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 # %%
-from labhelpers import data, exercise, models, planner, plots, progress, quiz, tracking, training, widgets
+from labhelpers import data, exercise, models, planner, plots, progress, quiz, tracking
+from labhelpers import training, widgets
 
 # %% [markdown]
 # ## Why this matters
@@ -39,7 +46,11 @@ from labhelpers import data, exercise, models, planner, plots, progress, quiz, t
 
 # %%
 spread_guess = widgets.predict(
-    "prompt-intermediate-start", "Accuracy after the best start minus after the worst", 0, 40, "points"
+    "prompt-intermediate-start",
+    "Accuracy after the best start minus after the worst",
+    0,
+    40,
+    "points",
 )
 
 # %% [markdown]
@@ -50,12 +61,16 @@ spread_guess = widgets.predict(
 source = models.source("decoder")
 tokenizer = AutoTokenizer.from_pretrained(source)
 collator = DataCollatorWithPadding(tokenizer)
-longest = settings.pick(cpu=24, gpu=200)  # the film reviews on the Hub are longer than our sentences
+longest = settings.pick(
+    cpu=24, gpu=200
+)  # the film reviews on the Hub are longer than our sentences
 
 
 def framed(texts, labels, frame):
     """Put each text into its frame and tokenise it."""
-    return Dataset.from_dict({**tokenizer([frame.format(text) for text in texts]), "labels": labels})
+    return Dataset.from_dict(
+        {**tokenizer([frame.format(text) for text in texts]), "labels": labels}
+    )
 
 
 def short(part):
@@ -66,7 +81,8 @@ def short(part):
 
 # %%
 sizes = settings.pick(
-    smoke={"train": 8, "choosing": 8, "judging": 24}, cpu={"train": 128, "choosing": 120, "judging": 240}
+    smoke={"train": 8, "choosing": 8, "judging": 24},
+    cpu={"train": 128, "choosing": 120, "judging": 240},
 )
 
 
@@ -100,7 +116,9 @@ class Judge(nn.Module):
         self.rows = [tokenizer.encode(word)[0] for word in words]
 
     def forward(self, input_ids, attention_mask, labels=None):
-        hidden = self.reader(input_ids=input_ids, attention_mask=attention_mask).last_hidden_state
+        hidden = self.reader(
+            input_ids=input_ids, attention_mask=attention_mask
+        ).last_hidden_state
         text = hidden[:, -input_ids.shape[1] :]  # a prompt makes the answer longer at the front
         last = text[torch.arange(len(text), device=text.device), attention_mask.sum(dim=1) - 1]
         logits = last.float() @ embed.weight[self.rows].float().T
@@ -175,7 +193,11 @@ def check(answer):
     made = answer([1, 2], half, 2)
     if made.dtype != torch.float32:
         return "The dictionary may be bf16, and your rows stay bf16: small steps would be rounded away. fp32 is wanted."
-    return "Your rows still hang on the dictionary's gradient (`detach`)." if made.requires_grad else None
+    return (
+        "Your rows still hang on the dictionary's gradient (`detach`)."
+        if made.requires_grad
+        else None
+    )
 
 
 hints = [
@@ -184,12 +206,27 @@ hints = [
     "`table[filled].detach().float().clone()`",
 ]
 misconceptions = [
-    ("def begin(ids, table, k):\n    return table[list(ids)].detach().float().clone()", "Longer texts are cut"),
-    ("def begin(ids, table, k):\n    return table[list(ids)[:k]].detach().float().clone()", "Repeat the text until"),
-    ("def begin(ids, table, k):\n    ids = (list(ids) + [ids[-1]] * k)[:k]\n    return table[ids].detach().float().clone()", "repeat the last token"),
-    ("def begin(ids, table, k):\n    ids = (list(ids) * k)[:k]\n    return table[ids].detach().clone()", "rounded away"),
-    ("def begin(ids, table, k):\n    rows = torch.zeros(k, table.shape[1])\n    rows[: min(k, len(ids))] = table[list(ids)[:k]].detach().float()\n    return rows", "with row 0 or with zeros"),
-]  # fmt: skip
+    (
+        "def begin(ids, table, k):\n    return table[list(ids)].detach().float().clone()",
+        "Longer texts are cut",
+    ),
+    (
+        "def begin(ids, table, k):\n    return table[list(ids)[:k]].detach().float().clone()",
+        "Repeat the text until",
+    ),
+    (
+        "def begin(ids, table, k):\n    ids = (list(ids) + [ids[-1]] * k)[:k]\n    return table[ids].detach().float().clone()",
+        "repeat the last token",
+    ),
+    (
+        "def begin(ids, table, k):\n    ids = (list(ids) * k)[:k]\n    return table[ids].detach().clone()",
+        "rounded away",
+    ),
+    (
+        "def begin(ids, table, k):\n    rows = torch.zeros(k, table.shape[1])\n    rows[: min(k, len(ids))] = table[list(ids)[:k]].detach().float()\n    return rows",
+        "with row 0 or with zeros",
+    ),
+]
 
 # %%
 question = "Is this movie review positive or negative? The review:"
@@ -197,12 +234,14 @@ question = "Is this movie review positive or negative? The review:"
 
 def recipe(start, k=8, text=question):
     """A soft prompt of k rows with one of PEFT's starts."""
-    own = {"prompt_tuning_init_text": text, "tokenizer_name_or_path": source} if start == "TEXT" else {}
+    words = {"prompt_tuning_init_text": text, "tokenizer_name_or_path": source}
+    own = words if start == "TEXT" else {}
     return PromptTuningConfig(
         task_type="FEATURE_EXTRACTION", num_virtual_tokens=k, prompt_tuning_init=start, **own
-    )  # fmt: skip
+    )
 
 
+# %%
 def dressed(config, seed=lab.seed):
     """The frozen model, wearing something new; the seed draws what is drawn."""
     set_seed(seed)
@@ -225,11 +264,14 @@ starts = ["TEXT", "SAMPLE_VOCAB", "RANDOM"]
 length = embed.weight.float().norm(dim=1).mean().item()
 untrained = {}
 for start in starts:
-    readers = [dressed(recipe(start), seed) for seed in (seeds if start != "TEXT" else seeds[:1])]
+    readers = [
+        dressed(recipe(start), seed) for seed in (seeds if start != "TEXT" else seeds[:1])
+    ]
     untrained[start] = [100 * right(reader, "judging").mean() for reader in readers]
     row = readers[0].prompt_encoder["default"].embedding.weight.norm(dim=1).mean().item()
     print(
-        f"{start:<13} {', '.join(f'{value:.0f} %' for value in untrained[start])} right; a row is {row / length:.1f} times as long as a word's"
+        f"{start:<13} {', '.join(f'{value:.0f} %' for value in untrained[start])} right; "
+        f"a row is {row / length:.1f} times as long as a word's"
     )
 
 # %% [markdown]
@@ -272,7 +314,9 @@ def check(answer):
     if found == 0.1:
         return "You chose by the judging part. Whoever picks the best of several on the sentences that judge reports luck as skill."
     if found != 0.01:
-        return f"You return {found!r}. The rates were 0.01, 0.1 and 1, and one of them is wanted."
+        return (
+            f"You return {found!r}. The rates were 0.01, 0.1 and 1, and one of them is wanted."
+        )
     ties = [trial(0.3, 0.8, 0.7), trial(0.03, 0.8, 0.7), trial(0.1, 0.8, 0.9)]
     if answer(ties) != 0.03 or answer(ties[::-1]) != 0.03:
         return f"Three trials tie, and you return the rate {answer(ties)}. The smaller rate was agreed on."
@@ -285,11 +329,20 @@ hints = [
     'The key can be a pair: `(trial["choosing"], -trial["rate"])`.',
 ]
 misconceptions = [
-    ('def settle(trials):\n    return max(trials, key=lambda t: t["judging"])["rate"]', "luck as skill"),
+    (
+        'def settle(trials):\n    return max(trials, key=lambda t: t["judging"])["rate"]',
+        "luck as skill",
+    ),
     ('def settle(trials):\n    return max(t["choosing"] for t in trials)', "You return 0.8"),
-    ('def settle(trials):\n    return max(trials, key=lambda t: t["choosing"])', "the whole trial"),
-    ('def settle(trials):\n    return max(trials, key=lambda t: t["choosing"])["rate"]', "Three trials tie"),
-]  # fmt: skip
+    (
+        'def settle(trials):\n    return max(trials, key=lambda t: t["choosing"])',
+        "the whole trial",
+    ),
+    (
+        'def settle(trials):\n    return max(trials, key=lambda t: t["choosing"])["rate"]',
+        "Three trials tie",
+    ),
+]
 
 
 # %%
@@ -298,11 +351,18 @@ def fit(name, config, rate, seed, task=films):
     reader = dressed(config, seed)
     name = f"prompts-{name.replace(' ', '-')}-rate{rate:g}-seed{seed}".lower()
     args = training.arguments(
-        name, learning_rate=rate, num_train_epochs=1, per_device_train_batch_size=16, seed=seed,
-        save_strategy="no", disable_tqdm=True,
-    )  # fmt: skip
+        name,
+        learning_rate=rate,
+        num_train_epochs=1,
+        per_device_train_batch_size=16,
+        seed=seed,
+        save_strategy="no",
+        disable_tqdm=True,
+    )
     judge = Judge(reader, task["words"])
-    trainer = Trainer(model=judge, args=args, train_dataset=task["parts"]["train"], data_collator=collator)
+    trainer = Trainer(
+        model=judge, args=args, train_dataset=task["parts"]["train"], data_collator=collator
+    )
     with contextlib.redirect_stdout(io.StringIO()):  # one line per contest is enough
         run = training.train(trainer, name)
     return reader, run
@@ -314,7 +374,7 @@ verdicts, chosen, seconds, firsts = {}, {}, {}, {}
 
 
 def contest(name, make, rates=rates):
-    """All rates with the first seed, the best of them with the others. make() gives a fresh recipe."""
+    """All rates with the first seed, the best with the others. make() gives a fresh recipe."""
     tried, trials = {}, []
     for rate in rates:
         tried[rate] = fit(name, make(), rate, seeds[0])
@@ -335,20 +395,25 @@ for start in starts:
 mean = {start: 100 * verdicts[start].mean() for start in starts}
 order = sorted(starts, key=mean.get)
 spread = mean[order[-1]] - mean[order[0]]
+
+# %%
 figure, axes = plt.subplots(figsize=(7.2, 3.2))
 for place, start in enumerate(starts):
     before, after = untrained[start], 100 * verdicts[start].mean(axis=1)
     axes.plot(before, [place + 0.12] * len(before), "o", mfc="white", color="#777777", ms=7)
     axes.plot(after, [place - 0.12] * len(after), "o", color="#0072B2", ms=7)
-axes.annotate("untrained", (untrained["TEXT"][0], 0.12), (0, 7), textcoords="offset points", ha="center", color="#777777")  # fmt: skip
-axes.annotate("trained", (100 * verdicts["TEXT"][0].mean(), -0.12), (0, -16), textcoords="offset points", ha="center", color="#0072B2")  # fmt: skip
 axes.axvline(100 * nothing.mean(), color="#777777", ls=":", lw=1.2)
-axes.annotate("no prompt", (100 * nothing.mean(), 2.45), (4, 0), textcoords="offset points", color="#777777")
+for word, spot, shift, colour in (
+    ("untrained", (untrained["TEXT"][0], 0.12), (0, 7), "#777777"),
+    ("trained", (100 * verdicts["TEXT"][0].mean(), -0.12), (0, -16), "#0072B2"),
+    ("no prompt", (100 * nothing.mean(), 2.45), (28, 0), "#777777"),
+):
+    axes.annotate(word, spot, shift, textcoords="offset points", ha="center", color=colour)
 axes.set_yticks(range(3), starts)
 axes.set(xlabel="right (%), one dot per seed", ylim=(-0.6, 2.7))
 title = f"{order[-1]} ends {spread:.0f} points above {order[0]}"
 axes.set_title(title)
-plots.show(figure, alt=f"Accuracy before and after training, for three starts and several seeds. {title}.")
+plots.show(figure, alt=f"Accuracy before and after training, for three starts. {title}.")
 spread_guess.compare(spread)
 
 # %% [markdown]
@@ -376,11 +441,18 @@ each_seed = {
     f"seed {seed}": [100 * verdicts[f"length {k}"][at].mean() for k in lengths]
     for at, seed in enumerate(seeds)
 }
-title = ", ".join(f"{k}: {100 * verdicts[f'length {k}'].mean():.0f} %" for k in lengths) + " right"
-figure = plots.lines(lengths, each_seed, log_x=True, title=title, xlabel="rows (log scale)", ylabel="right (%)")  # fmt: skip
+title = (
+    ", ".join(f"{k}: {100 * verdicts[f'length {k}'].mean():.0f} %" for k in lengths) + " right"
+)
+figure = plots.lines(
+    lengths, each_seed, log_x=True, title=title, xlabel="rows (log scale)", ylabel="right (%)"
+)
 figure.axes[0].set_xticks(lengths, [str(k) for k in lengths])
 figure.axes[0].minorticks_off()
-plots.show(figure, alt=f"Accuracy against the length of the prompt, one line per seed. By length: {title}.")
+plots.show(
+    figure,
+    alt=f"Accuracy against the length of the prompt, one line per seed. By length: {title}.",
+)
 dearer = seconds[f"length {lengths[-1]}"] / seconds["length 1"]
 print(f"Training with {lengths[-1]} rows takes {dearer:.1f} times as long as with one.")
 
@@ -400,7 +472,9 @@ print(f"Training with {lengths[-1]} rows takes {dearer:.1f} times as long as wit
 news = data.prepared("topics")["train"]
 names = [name.lower() for name in news.features["label"].names]
 news = news.select(range(sum(sizes.values())))
-news = Dataset.from_dict({"text": [" ".join(text.split()[:16]) for text in news["text"]], "label": news["label"][:]})  # fmt: skip
+news = Dataset.from_dict(
+    {"text": [" ".join(text.split()[:16]) for text in news["text"]], "label": news["label"][:]}
+)
 topics = {"parts": parts_of(news, "{}\nTopic:"), "words": tuple(f" {name}" for name in names)}
 about = f"Is it {', '.join(names)}? The article:"
 reader, run = fit("topics", recipe("TEXT", text=about), chosen["TEXT"], seeds[0], topics)
@@ -421,7 +495,9 @@ model = PeftModel.from_pretrained(base, for_films, adapter_name="sentiment")
 model.load_adapter(for_news, adapter_name="topics")
 prompt_bytes = (for_news / "adapter_model.safetensors").stat().st_size
 model_bytes = sum(weight.numel() * weight.element_size() for weight in base.parameters())
-print(f"One prompt is a file of {prompt_bytes:,} bytes; the frozen model holds {model_bytes:,}.")
+print(
+    f"One prompt is a file of {prompt_bytes:,} bytes; the frozen model holds {model_bytes:,}."
+)
 print("Two prompts are loaded. Which one is in front now?", model.active_adapter)
 
 # %% [markdown]
@@ -471,9 +547,7 @@ def check(answer):
     if not isinstance(result, torch.Tensor):
         return f"Your function returned {type(result).__name__}. One tensor for the whole batch is wanted."
     if tuple(result.shape) == (8, 3):
-        return (
-            "All rows stand in one long line, as torch.cat makes it. The sentences need an axis of their own."
-        )
+        return "All rows stand in one long line, as torch.cat makes it. The sentences need an axis of their own."
     if tuple(result.shape) == (3, 2, 3):
         return "You stack the drawer: one entry per *prompt*. One entry per sentence is wanted, also if tasks repeat."
     if tuple(result.shape) != (4, 2, 3):
@@ -483,7 +557,9 @@ def check(answer):
         return "Every sentence gets the prompt of the first one. That is what set_adapter would do."
     if first == [1, 0, 2, 2]:
         return "The prompts were sorted by task, but the sentences were not: each must find its own."
-    return None if first == [2, 1, 2, 0] else f"The tasks c, a, c, b get the prompts of {first}."
+    return (
+        None if first == [2, 1, 2, 0] else f"The tasks c, a, c, b get the prompts of {first}."
+    )
 
 
 hints = [
@@ -492,18 +568,32 @@ hints = [
     "`torch.stack([drawer[task] for task in tasks])`",
 ]
 misconceptions = [
-    ("def front_rows(tasks, drawer):\n    return torch.cat([drawer[task] for task in tasks])", "an axis of their own"),
-    ("def front_rows(tasks, drawer):\n    return torch.stack(list(drawer.values()))", "one entry per *prompt*"),
-    ("def front_rows(tasks, drawer):\n    return drawer[tasks[0]].expand(len(tasks), -1, -1)", "set_adapter would do"),
-    ("def front_rows(tasks, drawer):\n    return torch.stack([drawer[task] for task in sorted(tasks)])", "sorted by task"),
-]  # fmt: skip
+    (
+        "def front_rows(tasks, drawer):\n    return torch.cat([drawer[task] for task in tasks])",
+        "an axis of their own",
+    ),
+    (
+        "def front_rows(tasks, drawer):\n    return torch.stack(list(drawer.values()))",
+        "one entry per *prompt*",
+    ),
+    (
+        "def front_rows(tasks, drawer):\n    return drawer[tasks[0]].expand(len(tasks), -1, -1)",
+        "set_adapter would do",
+    ),
+    (
+        "def front_rows(tasks, drawer):\n    return torch.stack([drawer[task] for task in sorted(tasks)])",
+        "sorted by task",
+    ),
+]
 
 # %%
 mixed = ["sentiment", "topics"] * 4
 drawn = {task: model.prompt_encoder[task].embedding.weight.detach() for task in set(mixed)}
 both = {"sentiment": films, "topics": topics}
 rows = [both[task]["parts"]["judging"][at] for at, task in enumerate(mixed)]
-batch = collator([{key: row[key] for key in ("input_ids", "attention_mask")} for row in rows]).to(base.device)
+batch = collator(
+    [{key: row[key] for key in ("input_ids", "attention_mask")} for row in rows]
+).to(base.device)
 with torch.inference_mode():
     front = front_rows(mixed, drawn).to(base.dtype)
     ones = torch.ones(front.shape[:2], dtype=torch.long, device=base.device)
@@ -528,12 +618,21 @@ def storage(name="smollm2-135m", tasks=20, rows=8):
     one = rows * models.config(name).hidden_size * 4
     weights = planner.parameters(name) * 2  # bf16
     sizes = {"one model + prompts": weights + tasks * one, "a copy per task": tasks * weights}
-    title = f"{tasks} tasks: the prompts are {tasks * one / 1e6:,.2f} MB, the copies {sizes['a copy per task'] / 1e9:,.1f} GB"
-    figure = plots.bars(list(sizes), [size / 1e9 for size in sizes.values()], title=title, xlabel="GB")
-    plots.show(figure, alt=f"Bytes on disk for one shared model with prompts and for copies. {title}.")
+    title = (
+        f"{tasks} tasks: the prompts are {tasks * one / 1e6:,.2f} MB, "
+        f"the copies {sizes['a copy per task'] / 1e9:,.1f} GB"
+    )
+    figure = plots.bars(
+        list(sizes), [size / 1e9 for size in sizes.values()], title=title, xlabel="GB"
+    )
+    plots.show(
+        figure, alt=f"Bytes on disk for one shared model with prompts and for copies. {title}."
+    )
 
 
-widgets.explore(storage, name=["smollm2-135m", "gpt2", "llama-7b"], tasks=(1, 200), rows=(1, 100))
+widgets.explore(
+    storage, name=["smollm2-135m", "gpt2", "llama-7b"], tasks=(1, 200), rows=(1, 100)
+)
 
 # %% [markdown]
 # ## Prefix tuning and P-tuning
@@ -557,7 +656,11 @@ counts = ...
 # <solution>
 shape = base.config
 counts = {
-    "prefix trains": 8 * shape.num_hidden_layers * 2 * shape.num_key_value_heads * shape.head_dim,
+    "prefix trains": 8
+    * shape.num_hidden_layers
+    * 2
+    * shape.num_key_value_heads
+    * shape.head_dim,
     "p-tuning file": 8 * shape.hidden_size,
 }
 # </solution>
@@ -573,7 +676,10 @@ def check(answer):
     full = 8 * layers * 2 * narrow
     if prefix == full // 2:
         return "Half of it is missing: a layer gets keys *and* values."
-    if prefix != full and prefix in (8 * layers * 2 * config.hidden_size, 8 * layers * config.hidden_size):
+    if prefix != full and prefix in (
+        8 * layers * 2 * config.hidden_size,
+        8 * layers * config.hidden_size,
+    ):
         return "You count a key for each *query* head. In this model several query heads share one key and value head."
     if prefix in (8 * 2 * narrow, 8 * config.hidden_size):
         return "That is one layer. Prefix tuning enters each of them."
@@ -590,11 +696,23 @@ hints = [
     "The file of P-tuning is as large as that of a soft prompt: k × hidden_size.",
 ]
 misconceptions = [
-    ('counts = {"prefix trains": 8 * base.config.num_hidden_layers * base.config.num_key_value_heads * base.config.head_dim, "p-tuning file": 8 * base.config.hidden_size}', "keys *and* values"),
-    ('counts = {"prefix trains": 8 * base.config.num_hidden_layers * 2 * base.config.hidden_size, "p-tuning file": 8 * base.config.hidden_size}', "share one key and value head"),
-    ('counts = {"prefix trains": 8 * 2 * base.config.num_key_value_heads * base.config.head_dim, "p-tuning file": 8 * base.config.hidden_size}', "enters each of them"),
-    ('counts = {"prefix trains": 8 * base.config.num_hidden_layers * 2 * base.config.num_key_value_heads * base.config.head_dim, "p-tuning file": 8 * base.config.hidden_size + 2 * 128 * base.config.hidden_size}', "no longer needed"),
-]  # fmt: skip
+    (
+        'counts = {"prefix trains": 8 * base.config.num_hidden_layers * base.config.num_key_value_heads * base.config.head_dim, "p-tuning file": 8 * base.config.hidden_size}',
+        "keys *and* values",
+    ),
+    (
+        'counts = {"prefix trains": 8 * base.config.num_hidden_layers * 2 * base.config.hidden_size, "p-tuning file": 8 * base.config.hidden_size}',
+        "share one key and value head",
+    ),
+    (
+        'counts = {"prefix trains": 8 * 2 * base.config.num_key_value_heads * base.config.head_dim, "p-tuning file": 8 * base.config.hidden_size}',
+        "enters each of them",
+    ),
+    (
+        'counts = {"prefix trains": 8 * base.config.num_hidden_layers * 2 * base.config.num_key_value_heads * base.config.head_dim, "p-tuning file": 8 * base.config.hidden_size + 2 * 128 * base.config.hidden_size}',
+        "no longer needed",
+    ),
+]
 
 # %%
 common = {"task_type": "FEATURE_EXTRACTION", "num_virtual_tokens": 8}
@@ -639,20 +757,28 @@ pd.DataFrame.from_dict(table, orient="index").rename(index={"TEXT": "soft prompt
 
 # %%
 def gap(name, other):
-    """Points by which one method leads another: estimate and 95 % interval over sentences, seeds averaged."""
+    """Lead in points, with its 95 % interval over sentences; seeds are averaged."""
     each = 100 * (verdicts[name].mean(axis=0) - verdicts[other].mean(axis=0))
     half = 1.96 * each.std(ddof=1) / len(each) ** 0.5
     return each.mean(), each.mean() - half, each.mean() + half
 
 
-pairs = {f"{a} minus {b}": gap(a, b) for a, b in (("TEXT", "SAMPLE_VOCAB"), ("TEXT", "RANDOM"), ("prefix", "TEXT"), ("P-tuning", "TEXT"))}  # fmt: skip
+# %%
+duels = (("TEXT", "SAMPLE_VOCAB"), ("TEXT", "RANDOM"), ("prefix", "TEXT"), ("P-tuning", "TEXT"))
+pairs = {f"{a} minus {b}": gap(a, b) for a, b in duels}
 settled = [name for name, (_, low, high) in pairs.items() if low > 0 or high < 0]
 title = f"{len(settled)} of {len(pairs)} differences are clear"
 figure = plots.interval_bars(
-    list(pairs), list(pairs.values()), reference=0, reference_label="no difference", title=title,
+    list(pairs),
+    list(pairs.values()),
+    reference=0,
+    reference_label="no difference",
+    title=title,
     xlabel=f"difference on {sizes['judging']} sentences (points), mean of seeds",
-)  # fmt: skip
-plots.show(figure, alt=f"Differences in accuracy between starts and methods with intervals. {title}.")
+)
+plots.show(
+    figure, alt=f"Differences in accuracy between starts and methods with intervals. {title}."
+)
 
 # %% [markdown]
 # Same sentences, same number of trials, the same seeds: these columns may be compared. The methods differ by large
@@ -685,10 +811,26 @@ quiz = [
     {
         "question": "Start A was tried with one rate, start B with six, and B's best trial is two points ahead of A's only one. What follows?",
         "choices": [
-            ("B is the better start.", "B had six draws from the lottery, A one. The best of six is ahead even if both are equal.", False),
-            ("Nothing yet: give both the same number of trials, choose on one part and report another.", "Right. And then other seeds, since a single run moves by points as well.", True),
-            ("A is better, because it needed fewer trials.", "A was not allowed more. That says nothing about what it would have found.", False),
-            ("The two tie: two points are never clear.", "They may be clear, with enough sentences. Here it is the counting of trials that is unfair.", False),
+            (
+                "B is the better start.",
+                "B had six draws from the lottery, A one. The best of six is ahead even if both are equal.",
+                False,
+            ),
+            (
+                "Nothing yet: give both the same number of trials, choose on one part and report another.",
+                "Right. And then other seeds, since a single run moves by points as well.",
+                True,
+            ),
+            (
+                "A is better, because it needed fewer trials.",
+                "A was not allowed more. That says nothing about what it would have found.",
+                False,
+            ),
+            (
+                "The two tie: two points are never clear.",
+                "They may be clear, with enough sentences. Here it is the counting of trials that is unfair.",
+                False,
+            ),
         ],
         "proof": """
 import numpy as np
@@ -700,10 +842,22 @@ assert 2 < lead < 3
     {
         "question": "A service answers 200 tasks with LLaMA-7B (width 4,096), each with a soft prompt of 20 rows in fp32. What do the prompts take together?",
         "choices": [
-            ("About 66 MB, less than a hundredth of the model.", "Right: 200 × 20 × 4,096 × 4 bytes.", True),
-            ("About 2.7 TB, one model each.", "That is what 200 full fine-tunings would take. The model is there once.", False),
+            (
+                "About 66 MB, less than a hundredth of the model.",
+                "Right: 200 × 20 × 4,096 × 4 bytes.",
+                True,
+            ),
+            (
+                "About 2.7 TB, one model each.",
+                "That is what 200 full fine-tunings would take. The model is there once.",
+                False,
+            ),
             ("About 330 kB.", "That is one prompt. There are 200.", False),
-            ("About 2 GB.", "You may have counted rows in each of the 32 layers. A soft prompt enters once.", False),
+            (
+                "About 2 GB.",
+                "You may have counted rows in each of the 32 layers. A soft prompt enters once.",
+                False,
+            ),
         ],
         "proof": "size = 200 * 20 * 4096 * 4\nassert size == 65_536_000 and size < 6_738_415_616 * 2 / 100\nassert 20 * 4096 * 4 == 327_680 and 32 * size > 2e9",
     },
@@ -711,12 +865,24 @@ assert 2 < lead < 3
         "question": "P-tuning trains many times more numbers than a soft prompt of the same length, and leaves a file of the same size. Why?",
         "choices": [
             ("The file is compressed.", "It holds plain fp32 numbers.", False),
-            ("The network only writes the rows. Trained, it has written them, and only they are kept.", "Right. That also means: training cannot go on from the file.", True),
-            ("PEFT forgets to save the network.", "It leaves it out on purpose: nothing needs it to answer.", False),
-            ("Most of its numbers stay at zero.", "They move. But what they produce are k rows.", False),
+            (
+                "The network only writes the rows. Trained, it has written them, and only they are kept.",
+                "Right. That also means: training cannot go on from the file.",
+                True,
+            ),
+            (
+                "PEFT forgets to save the network.",
+                "It leaves it out on purpose: nothing needs it to answer.",
+                False,
+            ),
+            (
+                "Most of its numbers stay at zero.",
+                "They move. But what they produce are k rows.",
+                False,
+            ),
         ],
     },
-]  # fmt: skip
+]
 
 # %% tags=["checklist"]
 

@@ -7,7 +7,9 @@
 # %%
 import os
 
-os.environ["KINETO_LOG_LEVEL"] = "99"  # read once, when PyTorch is loaded: its profiler shall not chat
+os.environ["KINETO_LOG_LEVEL"] = (
+    "99"  # read once, when PyTorch is loaded: its profiler shall not chat
+)
 
 from labhelpers import settings
 
@@ -28,7 +30,7 @@ from torch import nn
 
 from labhelpers import exercise, memory, models, planner, plots, progress, quiz, tasks, tracking
 
-from labhelpers import training, widgets  # isort: skip
+from labhelpers import training, widgets
 
 # %% [markdown]
 # ## Why this matters
@@ -47,7 +49,11 @@ from labhelpers import training, widgets  # isort: skip
 
 # %%
 step_guess = widgets.predict(
-    "qlora-intermediate-step", "Memory of a training step on the 4-bit base (16-bit base = 100)", 0, 200, "%"
+    "qlora-intermediate-step",
+    "Memory of a training step on the 4-bit base (16-bit base = 100)",
+    0,
+    200,
+    "%",
 )
 
 # %% [markdown]
@@ -128,7 +134,9 @@ def bill(model):
             kinds["rest"] += weight.nbytes
             continue
         kinds["numbers"] += weight.nbytes
-        kinds["scales"] += state.absmax.nbytes + state.offset.nbytes + state.state2.absmax.nbytes
+        kinds["scales"] += (
+            state.absmax.nbytes + state.offset.nbytes + state.state2.absmax.nbytes
+        )
         kinds["tables"] += state.code.nbytes + state.state2.code.nbytes
     return kinds
 
@@ -145,7 +153,11 @@ def check(answer):
     shared = four.get_input_embeddings().weight.nbytes
     if total == wanted + shared and four.lm_head.weight is four.get_input_embeddings().weight:
         return f"You are {shared:,} bytes too high, exactly one embedding table. The output layer *is* that table: one tensor under two names."
-    matrices = [weight for weight in four.parameters() if getattr(weight, "quant_state", None) is not None]
+    matrices = [
+        weight
+        for weight in four.parameters()
+        if getattr(weight, "quant_state", None) is not None
+    ]
     packed = sum(weight.nbytes for weight in matrices)
     if found["numbers"] == 2 * packed:
         return "You count the weights. Two of them share a byte: ask the packed tensor how many bytes it has."
@@ -154,7 +166,10 @@ def check(answer):
     own = sum(weight.numel() * weight.element_size() for weight in four.parameters()) - packed
     if found["rest"] != own:
         return f'The parameters that are not quantised take {own:,} bytes; under "rest" you have {found["rest"]:,}.'
-    first = sum(weight.quant_state.absmax.nbytes + weight.quant_state.offset.nbytes for weight in matrices)
+    first = sum(
+        weight.quant_state.absmax.nbytes + weight.quant_state.offset.nbytes
+        for weight in matrices
+    )
     if found["scales"] <= first:
         return "The scales are quantised themselves, and their own scales lie in quant_state.state2. Those are missing."
     if total != wanted:
@@ -195,9 +210,13 @@ bills = {"sixteen bits": bill(sixteen), "four bits": bill(four)}
 words = four.get_input_embeddings().weight.nbytes
 table = pd.DataFrame(bills).T.assign(total=lambda t: t.sum(axis=1))
 print(
-    f"of the rest, {words:,} bytes are the embedding table and {bills['four bits']['rest'] - words:,} the norms"
+    f"of the rest, {words:,} bytes are the embedding table "
+    f"and {bills['four bits']['rest'] - words:,} the norms"
 )
-print(f"the output layer is the same tensor: {four.lm_head.weight is four.get_input_embeddings().weight}")
+print(
+    "the output layer is the same tensor: "
+    f"{four.lm_head.weight is four.get_input_embeddings().weight}"
+)
 assert table.total["four bits"] == memory.account(four).weights
 table.map("{:,}".format)
 
@@ -213,7 +232,10 @@ axes.invert_yaxis()
 axes.set_xlabel("MB of weights")
 axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), ncols=4)
 rest_share = bills["four bits"]["rest"] / table.total["four bits"]
-title = f"{left[0] / left[1]:.1f} times smaller, and {rest_share:.0%} of what is left is not in four bits"
+title = (
+    f"{left[0] / left[1]:.1f} times smaller, "
+    f"and {rest_share:.0%} of what is left is not in four bits"
+)
 axes.set_title(title)
 plots.show(figure, alt=f"Weights by kind, in sixteen and in four bits. {title}.")
 
@@ -250,7 +272,9 @@ def check(answer):
 
     def trial(layer, rows=5):
         draw = torch.Generator().manual_seed(rows)
-        x = torch.randn(rows, layer.in_features, generator=draw).to(device, layer.compute_dtype or half)
+        x = torch.randn(rows, layer.in_features, generator=draw).to(
+            device, layer.compute_dtype or half
+        )
         with torch.no_grad():
             return x, answer(layer, x), layer(x)
 
@@ -289,22 +313,38 @@ hints = [
     "`return x @ restored.to(x.dtype).T`",
 ]
 misconceptions = [
-    ("def by_hand(layer, x):\n    return x @ bnb.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(x.dtype)", "only because this one is square"),
+    (
+        "def by_hand(layer, x):\n    return x @ bnb.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(x.dtype)",
+        "only because this one is square",
+    ),
     ("def by_hand(layer, x):\n    return x @ layer.weight.data.to(x.dtype).T", "no matrix yet"),
-    ("def by_hand(layer, x):\n    return bnb.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(x.dtype)", "restored matrix itself"),
-    ("def by_hand(layer, x):\n    other = four.model.layers[0].self_attn.o_proj.weight\n    return x @ bnb.dequantize_4bit(other.data, other.quant_state).to(x.dtype).T", "its own quant_state"),
-]  # fmt: skip
+    (
+        "def by_hand(layer, x):\n    return bnb.dequantize_4bit(layer.weight.data, layer.weight.quant_state).to(x.dtype)",
+        "restored matrix itself",
+    ),
+    (
+        "def by_hand(layer, x):\n    other = four.model.layers[0].self_attn.o_proj.weight\n    return x @ bnb.dequantize_4bit(other.data, other.quant_state).to(x.dtype).T",
+        "its own quant_state",
+    ),
+]
 
 # %%
 x = torch.randn(16, layer.in_features, device=device).to(half).requires_grad_()
 output = layer(x)
-print(f"forward:  largest difference from your version {(output - by_hand(layer, x)).abs().max().item():.1e}")
+print(
+    "forward:  largest difference from your version "
+    f"{(output - by_hand(layer, x)).abs().max().item():.1e}"
+)
 output.sum().backward()
 restored = bnb.dequantize_4bit(layer.weight.data, state).to(half)
 passed_back = torch.ones_like(output) @ restored
-print(f"backward: largest difference from ones @ matrix {(x.grad - passed_back).abs().max().item():.1e}")
 print(
-    f"the copy in sixteen bits: {restored.nbytes:,} bytes, for a moment; the matrix in four: {layer.weight.nbytes:,}"
+    "backward: largest difference from ones @ matrix "
+    f"{(x.grad - passed_back).abs().max().item():.1e}"
+)
+print(
+    f"the copy in sixteen bits: {restored.nbytes:,} bytes, "
+    f"for a moment; the matrix in four: {layer.weight.nbytes:,}"
 )
 
 # %% [markdown]
@@ -331,9 +371,14 @@ def one_layer(tokens=256):
     x = torch.randn(tokens, layer.in_features, device=device).to(half)
     unpack = clock(lambda: bnb.dequantize_4bit(layer.weight.data, state))
     multiply = clock(lambda: x @ restored.T)
-    title = f"{tokens} tokens: unpacking takes {unpack / multiply:.1f} times what multiplying takes"
+    title = (
+        f"{tokens} tokens: unpacking takes {unpack / multiply:.1f} times what multiplying takes"
+    )
     figure = plots.bars(
-        ["unpack the matrix", "multiply"], [unpack, multiply], title=title, xlabel="milliseconds"
+        ["unpack the matrix", "multiply"],
+        [unpack, multiply],
+        title=title,
+        xlabel="milliseconds",
     )
     plots.show(figure, alt=f"Time to unpack one matrix and to multiply with it. {title}.")
 
@@ -358,11 +403,17 @@ tokenizer = AutoTokenizer.from_pretrained(models.source("decoder"))
 
 
 def as_tokens(row):
-    opening = tokenizer(row["text"], truncation=True, max_length=settings.pick(smoke=16, cpu=32))["input_ids"]
+    opening = tokenizer(
+        row["text"], truncation=True, max_length=settings.pick(smoke=16, cpu=32)
+    )["input_ids"]
     prompt = opening + tokenizer("\n\nHeadline:")["input_ids"]
     headline = [*tokenizer(" " + row["headline"])["input_ids"], tokenizer.eos_token_id]
     labels = [-100] * len(prompt) + headline
-    return {"input_ids": prompt + headline, "attention_mask": [1] * len(labels), "labels": labels}
+    return {
+        "input_ids": prompt + headline,
+        "attention_mask": [1] * len(labels),
+        "labels": labels,
+    }
 
 
 # %%
@@ -370,9 +421,11 @@ batch_size, steps = settings.pick(smoke=(2, 2), cpu=(8, 16))
 counts = {"train": batch_size * steps, "validation": settings.pick(smoke=4, cpu=48)}
 articles = tasks.articles()
 news = {
-    part: articles[part].select(range(count)).map(as_tokens, remove_columns=["text", "label", "headline"], keep_in_memory=True)
+    part: articles[part]
+    .select(range(count))
+    .map(as_tokens, remove_columns=["text", "label", "headline"], keep_in_memory=True)
     for part, count in counts.items()
-}  # fmt: skip
+}
 collator = DataCollatorForSeq2Seq(tokenizer)
 longest = sorted(news["train"], key=lambda row: -len(row["input_ids"]))[:batch_size]
 batch = collator(longest).to(device)
@@ -389,7 +442,9 @@ from peft import LoraConfig, get_peft_model, prepare_model_for_kbit_training
 
 
 def inventory(model):
-    found = {"parameters that may learn": sum(part.requires_grad for part in model.parameters())}
+    found = {
+        "parameters that may learn": sum(part.requires_grad for part in model.parameters())
+    }
     for part in model.parameters():
         kind = f"bytes in {part.dtype}".replace("torch.", "")
         found[kind] = found.get(kind, 0) + part.nbytes
@@ -399,7 +454,9 @@ def inventory(model):
 lifted = copy.deepcopy(four)
 before = inventory(lifted)
 prepare_model_for_kbit_training(lifted, use_gradient_checkpointing=False)
-pd.DataFrame({"before": before, "after": inventory(lifted)}).fillna(0).map(lambda n: f"{int(n):,}")
+pd.DataFrame({"before": before, "after": inventory(lifted)}).fillna(0).map(
+    lambda n: f"{int(n):,}"
+)
 
 # %% [markdown]
 # It freezes everything, also what is not quantised. It lifts everything in sixteen bits to thirty-two: the orange bar
@@ -419,8 +476,12 @@ for name, part in norms_lifted.named_parameters():
 grown = memory.account(norms_lifted).weights - memory.account(four).weights
 print(f"lifting the norms adds {grown:,} bytes to {memory.account(four).weights:,}")
 
-recipe = LoraConfig(r=8, lora_alpha=16, target_modules=models.lora_targets(sixteen), task_type="CAUSAL_LM")
-mixed = training.arguments("qlora-intermediate").bf16 or device == "cuda"  # as the Trainer will do it
+recipe = LoraConfig(
+    r=8, lora_alpha=16, target_modules=models.lora_targets(sixteen), task_type="CAUSAL_LM"
+)
+mixed = (
+    training.arguments("qlora-intermediate").bf16 or device == "cuda"
+)  # as the Trainer will do it
 
 
 def autocast():
@@ -430,10 +491,13 @@ def autocast():
 # %%
 @contextlib.contextmanager
 def with_adapter(base):
-    """A fresh adapter on the base, and an optimiser for it; afterwards the base is bare again."""
+    """A fresh adapter on the base, and its optimiser; afterwards the base is bare again."""
     model = get_peft_model(base, recipe).train()
     training.keep_adapters_precise(model)
-    yield model, torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=1e-3)
+    yield (
+        model,
+        torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=1e-3),
+    )
     model.unload()
 
 
@@ -451,10 +515,11 @@ def step(model, optimizer):
     optimizer.zero_grad()
 
 
+# %%
 def recorded(base):
     """Run a step under the profiler; return its events in the order of time."""
     with with_adapter(base) as (model, optimizer):
-        step(model, optimizer)  # the first step makes the optimiser's state; we watch the second
+        step(model, optimizer)  # makes the optimiser's state; we watch the second step
         with profile(profile_memory=True) as watching:
             step(model, optimizer)
     return sorted(watching.profiler.kineto_results.events(), key=lambda event: event.start_ns())
@@ -467,11 +532,17 @@ def begin_of(phase, events):
 
 
 def bytes_over_time(events):
-    """Seconds, and the bytes that lie in memory beyond those that lay there when the step began."""
+    """Seconds, and the bytes in memory beyond those that lay there when the step began."""
     here = "CUDA" if device == "cuda" else "CPU"
-    found = [event for event in events if event.name() == "[memory]" and here in str(event.device_type())]
+    found = [
+        event
+        for event in events
+        if event.name() == "[memory]" and here in str(event.device_type())
+    ]
     moments = np.array([event.start_ns() for event in found])
-    return (moments - begin_of("forward", events)) / 1e9, np.cumsum([event.nbytes() for event in found])
+    return (moments - begin_of("forward", events)) / 1e9, np.cumsum(
+        [event.nbytes() for event in found]
+    )
 
 
 # %%
@@ -492,9 +563,15 @@ def account_for(base, events):
 # %%
 kinds = {"base": "#0072B2", "adapter, AdamW": "#D55E00", "activations": "#777777"}
 kinds |= {"vocabulary": "#CC79A7", "scratch": "#E8CFE0"}
-bases = {"sixteen bits": sixteen, "four, by the book": lifted, "four, norms lifted": norms_lifted}
+bases = {
+    "sixteen bits": sixteen,
+    "four, by the book": lifted,
+    "four, norms lifted": norms_lifted,
+}
 events = {name: recorded(base) for name, base in bases.items()}
-account = pd.DataFrame({name: account_for(base, events[name]) for name, base in bases.items()}).T
+account = pd.DataFrame(
+    {name: account_for(base, events[name]) for name, base in bases.items()}
+).T
 totals = account.sum(axis=1)
 account.assign(total=totals).map(memory.human)
 
@@ -532,20 +609,29 @@ step_guess.compare(book_percent)
 # %%
 def types_on_the_way(base):
     seen = {}
+    places = {
+        "embedding": base.model.embed_tokens,
+        "norm": base.model.layers[0].input_layernorm,
+        "layer 1": base.model.layers[0],
+        "layer 2": base.model.layers[1],
+    }
     hooks = [
-        part.register_forward_hook(lambda module, inputs, output, name=name: seen.setdefault(name, output))
-        for name, part in (("embedding", base.model.embed_tokens), ("norm", base.model.layers[0].input_layernorm),
-                           ("layer 1", base.model.layers[0]), ("layer 2", base.model.layers[1]))
-    ]  # fmt: skip
+        part.register_forward_hook(
+            lambda module, inputs, output, name=name: seen.setdefault(name, output)
+        )
+        for name, part in places.items()
+    ]
     with torch.no_grad(), autocast():
         base.model(input_ids=batch["input_ids"][:1])
     for hook in hooks:
         hook.remove()
-    outputs = {name: output[0] if isinstance(output, tuple) else output for name, output in seen.items()}
+    outputs = {name: o[0] if isinstance(o, tuple) else o for name, o in seen.items()}
     return {name: str(output.dtype).removeprefix("torch.") for name, output in outputs.items()}
 
 
-pd.DataFrame({name: types_on_the_way(base) for name, base in bases.items()}).T  # noqa: B018
+# %%
+types_seen = {name: types_on_the_way(base) for name, base in bases.items()}
+pd.DataFrame(types_seen).T
 
 # %% [markdown]
 # There it is. A product of a 16-bit and a 32-bit number is a 32-bit number. One norm in 32 bits, and whatever has
@@ -586,7 +672,14 @@ def gently(base):
 def check(answer):
     from transformers import LlamaConfig, LlamaForCausalLM
 
-    shape = LlamaConfig(hidden_size=32, intermediate_size=64, num_hidden_layers=2, num_attention_heads=4, vocab_size=50, tie_word_embeddings=True)  # fmt: skip
+    shape = LlamaConfig(
+        hidden_size=32,
+        intermediate_size=64,
+        num_hidden_layers=2,
+        num_attention_heads=4,
+        vocab_size=50,
+        tie_word_embeddings=True,
+    )
     with torch.random.fork_rng():
         trial = LlamaForCausalLM(shape).to(torch.bfloat16)
     size = memory.account(trial).weights
@@ -622,11 +715,20 @@ hints = [
 ]
 misconceptions = [
     ("gently = colleagues_gentle", "still leaves in 32 bits"),
-    ("def gently(base):\n    return prepare_model_for_kbit_training(base, use_gradient_checkpointing=False) if getattr(base, 'is_loaded_in_4bit', False) else base.float().requires_grad_(False)", "lift the embeddings too"),
+    (
+        "def gently(base):\n    return prepare_model_for_kbit_training(base, use_gradient_checkpointing=False) if getattr(base, 'is_loaded_in_4bit', False) else base.float().requires_grad_(False)",
+        "lift the embeddings too",
+    ),
     ("def gently(base):\n    return base", "Everything in it may still learn"),
-    ("def gently(base):\n    for part in base.parameters():\n        part.requires_grad = False", "returns NoneType"),
-    ("def gently(base):\n    for name, part in base.named_parameters():\n        part.requires_grad = 'norm' in name\n    return base", "may still learn, such as"),
-]  # fmt: skip
+    (
+        "def gently(base):\n    for part in base.parameters():\n        part.requires_grad = False",
+        "returns NoneType",
+    ),
+    (
+        "def gently(base):\n    for name, part in base.named_parameters():\n        part.requires_grad = 'norm' in name\n    return base",
+        "may still learn, such as",
+    ),
+]
 
 # %%
 bases["four, frozen only"] = gently(four)
@@ -634,7 +736,9 @@ events["four, frozen only"] = recorded(four)
 account.loc["four, frozen only"] = account_for(four, events["four, frozen only"])
 totals = account.sum(axis=1)
 gentle_percent = 100 * totals["four, frozen only"] / totals["sixteen bits"]
-show_account(account, f"Frozen and nothing else: {gentle_percent:.0f} % instead of {book_percent:.0f} %")
+show_account(
+    account, f"Frozen and nothing else: {gentle_percent:.0f} % instead of {book_percent:.0f} %"
+)
 
 # %% [markdown]
 # (For LoRA even the freezing is politeness: `get_peft_model` freezes the base anyway. On a language model in
@@ -652,12 +756,16 @@ show_account(account, f"Frozen and nothing else: {gentle_percent:.0f} % instead 
 # %%
 contenders = ("sixteen bits", "four, by the book", "four, frozen only")
 floors = account[["base", "adapter, AdamW"]].sum(axis=1) / 1e6
+
+# %%
 figure, panels = plt.subplots(len(contenders), 1, figsize=(7.2, 5), sharey=True)
 for axes, name in zip(panels, contenders, strict=True):
     seconds, above = bytes_over_time(events[name])
     top = floors[name] + above / 1e6
     axes.fill_between([0, seconds[-1]], 0, floors[name], color=kinds["base"], alpha=0.5, lw=0)
-    axes.fill_between(seconds, floors[name], top, color=kinds["activations"], alpha=0.7, lw=0, step="post")
+    axes.fill_between(
+        seconds, floors[name], top, color=kinds["activations"], alpha=0.7, lw=0, step="post"
+    )
     turn = (begin_of("backward", events[name]) - begin_of("forward", events[name])) / 1e9
     axes.axvline(turn, ymax=0.8, color="#444444", ls=":", lw=1)
     label = f"{name}: floor {floors[name]:.0f}, peak {top.max():.0f} MB"
@@ -666,7 +774,10 @@ for axes, name in zip(panels, contenders, strict=True):
 panels[-1].set_xlabel("seconds; the dotted line is where the way back begins")
 title = "Four bits lower the floor. The mountain belongs to the batch"
 figure.suptitle(title, x=0.01, ha="left")
-plots.show(figure, alt=f"Memory over one training step for three bases: it rises on the way forward, peaks at the loss, and falls on the way back. {title}.")  # fmt: skip
+alt = (
+    "Memory over a training step for three bases: up on the way forward, down on the way back."
+)
+plots.show(figure, alt=f"{alt} {title}.")
 
 # %% [markdown]
 # On the way forward the activations pile up, layer by layer. At the turn the vocabulary comes on top: the needle at
@@ -729,17 +840,25 @@ def losses(model, rows):
 
 # %%
 def trainer_for(base_name, name, seed):
-    """A Trainer for a fresh adapter; its first values and the order of the articles depend on the seed."""
+    """A Trainer for a fresh adapter; the seed decides its start and the order of articles."""
     args = training.arguments(
-        name, learning_rate=2e-3, per_device_train_batch_size=batch_size, num_train_epochs=1, seed=seed,
-        logging_steps=1, save_strategy="no", disable_tqdm=True, remove_unused_columns=False,
-    )  # fmt: skip
+        name,
+        learning_rate=2e-3,
+        per_device_train_batch_size=batch_size,
+        num_train_epochs=1,
+        seed=seed,
+        logging_steps=1,
+        save_strategy="no",
+        disable_tqdm=True,
+        remove_unused_columns=False,
+    )
     set_seed(seed)
     model = get_peft_model(bases[base_name], recipe)
     training.keep_adapters_precise(model)
     return Trainer(model=model, args=args, train_dataset=news["train"], data_collator=collator)
 
 
+# %%
 def once(path, make):
     """What is in the file; if there is none, make it first."""
     if not path.exists():
@@ -752,16 +871,22 @@ runs, judged, seen_outside = {}, {}, {}
 
 
 def train_on(base_name, seed):
-    """Train (or find) an adapter, note its memory, judge it on new headlines, and take it off the base."""
+    """Train (or find) an adapter, note its memory, judge it, and take it off the base."""
     name = f"qlora-intermediate-{base_name.replace(', ', '-').replace(' ', '-')}-seed{seed}"
     trainer, key = trainer_for(base_name, name, seed), (base_name, seed)
     with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough
         runs[key], samples = watched(lambda: training.train(trainer, name))
     folder = runs[key].folder
     seen_outside[key] = once(folder / "memory.npy", lambda: samples)
-    judged[key] = once(folder / f"losses-{counts['validation']}.npy", lambda: losses(trainer.model, news["validation"]))  # fmt: skip
+    judged[key] = once(
+        folder / f"losses-{counts['validation']}.npy",
+        lambda: losses(trainer.model, news["validation"]),
+    )
     trainer.model.unload()
-    print(f"{base_name:<18} seed {seed}: loss {judged[key].mean():.3f} on new headlines, {runs[key].seconds:.0f} s")  # fmt: skip
+    print(
+        f"{base_name:<18} seed {seed}: "
+        f"loss {judged[key].mean():.3f} on new headlines, {runs[key].seconds:.0f} s"
+    )
 
 
 # %% [markdown]
@@ -769,7 +894,10 @@ def train_on(base_name, seed):
 # takes it off again. First the models as they are, then three trainings.
 
 # %%
-untrained = {name: losses(bases[name], news["validation"]) for name in ("sixteen bits", "four, frozen only")}
+untrained = {
+    name: losses(bases[name], news["validation"])
+    for name in ("sixteen bits", "four, frozen only")
+}
 for name, found in untrained.items():
     print(f"{name:<20} untrained: loss {found.mean():.3f} on new headlines")
 
@@ -786,7 +914,10 @@ axes.plot(seconds, sizes / 1e9, color="#444444", lw=1)
 axes.set(xlabel="seconds of training", ylabel="GB held by the process")
 title = f"{steps} steps, seen from outside: a swing of {memory.human(swing)}"
 axes.set_title(title)
-plots.show(figure, alt=f"Memory of the process during a training, a saw with one tooth per step. {title}.")
+plots.show(
+    figure,
+    alt=f"Memory of the process during a training, a saw with one tooth per step. {title}.",
+)
 print(f"from inside, one step rises by {memory.human(peak_above)}")
 
 # %% [markdown]
@@ -818,7 +949,10 @@ comparison = pd.DataFrame(
         "worst seed": {name: max(found) for name, found in of_seeds.items()},
     }
 )
-print(f"{len(seeds)} seeds, {steps} steps of {batch_size} articles, {counts['validation']} new headlines")
+print(
+    f"{len(seeds)} seeds, {steps} steps of {batch_size} articles, "
+    f"{counts['validation']} new headlines"
+)
 comparison.round({"peak (MB)": 0, "floor (MB)": 0} | dict.fromkeys(comparison.columns[2:], 3))
 
 # %% [markdown]
@@ -836,24 +970,40 @@ def difference(a, b):
     return each.mean(), each.mean() - half_width, each.mean() + half_width
 
 
-mean_loss = {name: np.mean([judged[name, seed] for seed in seeds], axis=0) for name in contenders}
+mean_loss = {
+    name: np.mean([judged[name, seed] for seed in seeds], axis=0) for name in contenders
+}
+by_the_book, frozen = mean_loss["four, by the book"], mean_loss["four, frozen only"]
+bare, exact_base = untrained["four, frozen only"], untrained["sixteen bits"]
 rows = {
-    "before: four − sixteen": difference(untrained["four, frozen only"], untrained["sixteen bits"]),
-    "after, by the book − sixteen": difference(mean_loss["four, by the book"], mean_loss["sixteen bits"]),
-    "after, frozen only − sixteen": difference(mean_loss["four, frozen only"], mean_loss["sixteen bits"]),
-    "by the book − frozen only": difference(mean_loss["four, by the book"], mean_loss["four, frozen only"]),
+    "before: four − sixteen": difference(bare, exact_base),
+    "after, by the book − sixteen": difference(by_the_book, mean_loss["sixteen bits"]),
+    "after, frozen only − sixteen": difference(frozen, mean_loss["sixteen bits"]),
+    "by the book − frozen only": difference(by_the_book, frozen),
 }
 
 # %%
 gap_before, gap_after = (rows[name][0] for name in list(rows)[:3:2])
 title = f"Rounding costs {gap_before:+.3f} before training, {gap_after:+.3f} after"
 figure = plots.interval_bars(
-    list(rows), list(rows.values()), reference=0, reference_label="no difference", title=title, xlabel="difference in loss per token"
-)  # fmt: skip
-plots.show(figure, alt=f"Differences in loss with 95 percent intervals over headlines. {title}.")
+    list(rows),
+    list(rows.values()),
+    reference=0,
+    reference_label="no difference",
+    title=title,
+    xlabel="difference in loss per token",
+)
+plots.show(
+    figure, alt=f"Differences in loss with 95 percent intervals over headlines. {title}."
+)
+
+# %%
 gained = untrained["sixteen bits"].mean() - mean_loss["sixteen bits"].mean()
 print(f"For scale: training itself lowered the loss by {gained:.2f}.")
-for name, other in (("four, frozen only", "sixteen bits"), ("four, by the book", "four, frozen only")):
+for name, other in (
+    ("four, frozen only", "sixteen bits"),
+    ("four, by the book", "four, frozen only"),
+):
     each = [judged[name, seed].mean() - judged[other, seed].mean() for seed in seeds]
     print(f"{name} − {other}, seed by seed: {', '.join(f'{value:+.3f}' for value in each)}")
 
@@ -878,11 +1028,21 @@ for name, other in (("four, frozen only", "sixteen bits"), ("four, by the book",
 
 # %%
 watched_step = events["four, frozen only"]
-unpackings = [event for event in watched_step if event.name().startswith("bitsandbytes::dequantize")]
-whole = [event.start_ns() for event in unpackings if event.name().endswith("4bit")]  # the others are scales
+unpackings = [
+    event for event in watched_step if event.name().startswith("bitsandbytes::dequantize")
+]
+whole = [
+    event.start_ns() for event in unpackings if event.name().endswith("4bit")
+]  # the others are scales
 forth = sum(moment < begin_of("backward", watched_step) for moment in whole)
-back, unpack_seconds = len(whole) - forth, sum(event.duration_ns() for event in unpackings) / 1e9
-print(f"{len(matrices)} matrices: unpacked {forth} times on the way forward, {back} times on the way back")
+back, unpack_seconds = (
+    len(whole) - forth,
+    sum(event.duration_ns() for event in unpackings) / 1e9,
+)
+print(
+    f"{len(matrices)} matrices: unpacked {forth} times "
+    f"on the way forward, {back} times on the way back"
+)
 print(f"{unpack_seconds:.3f} s of unpacking in one step")
 
 # %%
@@ -894,7 +1054,10 @@ for _ in range(settings.pick(smoke=1, cpu=5)):
             clocked[name].append(clock(lambda: step(model, optimizer), times=1) / 1000)
 per_step = {name: float(np.median(found)) for name, found in clocked.items()}
 for name, found in clocked.items():
-    print(f"{name:<18} {per_step[name]:.2f} s per step (from {min(found):.2f} to {max(found):.2f})")
+    print(
+        f"{name:<18} {per_step[name]:.2f} s per step "
+        f"(from {min(found):.2f} to {max(found):.2f})"
+    )
 time_ratio = per_step["four, frozen only"] / per_step["sixteen bits"]
 
 # %% [markdown]
@@ -941,7 +1104,14 @@ def check(answer):
         return f"Your function returns {type(found).__name__}. A number of bytes is wanted."
     wanted = sum(
         each.nbytes
-        for each in (weight, state.absmax, state.offset, state.code, state.state2.absmax, state.state2.code)
+        for each in (
+            weight,
+            state.absmax,
+            state.offset,
+            state.code,
+            state.state2.absmax,
+            state.state2.code,
+        )
     )
     if found == wanted - 1088:
         return f"For {rows} × {columns} you are exactly 1,088 bytes short: the two tables, 16 and 256 values of 4 bytes."
@@ -977,24 +1147,47 @@ hints = [
     "weights / 2 + blocks + 4 × (blocks / 256, rounded up) + 4 + 4 × 272",
 ]
 misconceptions = [
-    ("def matrix_bytes(rows, columns):\n    b = rows * columns // 64\n    return rows * columns // 2 + b + 4 * -(-b // 256) + 4", "1,088 bytes short"),
-    ("def matrix_bytes(rows, columns):\n    b = rows * columns // 64\n    return rows * columns // 2 + 4 * b + 1092", "scales of 4 bytes each"),
-    ("def matrix_bytes(rows, columns):\n    b = rows * columns / 64\n    return rows * columns / 2 + b + 4 * b / 256 + 1092", "round up"),
+    (
+        "def matrix_bytes(rows, columns):\n    b = rows * columns // 64\n    return rows * columns // 2 + b + 4 * -(-b // 256) + 4",
+        "1,088 bytes short",
+    ),
+    (
+        "def matrix_bytes(rows, columns):\n    b = rows * columns // 64\n    return rows * columns // 2 + 4 * b + 1092",
+        "scales of 4 bytes each",
+    ),
+    (
+        "def matrix_bytes(rows, columns):\n    b = rows * columns / 64\n    return rows * columns / 2 + b + 4 * b / 256 + 1092",
+        "round up",
+    ),
     ("def matrix_bytes(rows, columns):\n    return rows * columns // 2", "one by one"),
-]  # fmt: skip
+]
 
 # %%
 counted = sum(matrix_bytes(part.out_features, part.in_features) for part in matrices)
 assert counted == sum(bill(four)[kind] for kind in ("numbers", "scales", "tables"))
-print(f"SmolLM2: your formula says {counted:,} bytes for {len(matrices)} matrices, and so does the bill")
+print(
+    f"SmolLM2: your formula says {counted:,} bytes for "
+    f"{len(matrices)} matrices, and so does the bill"
+)
 
+# %%
 seven = models.build_empty("llama-7b", "causal_lm")  # shapes without memory
-inside = [part for name, part in seven.named_modules() if isinstance(part, nn.Linear) and name != "lm_head"]
+inside = [
+    part
+    for name, part in seven.named_modules()
+    if isinstance(part, nn.Linear) and name != "lm_head"
+]
 in_four = sum(matrix_bytes(part.out_features, part.in_features) for part in inside)
 others = models.count_parameters(seven).total - sum(part.weight.numel() for part in inside)
 exact, planned = in_four + 2 * others, planner.nf4_bytes("llama-7b")
-print(f"LLaMA-7B: {in_four:,} bytes for {len(inside)} matrices + 2 × {others:,} others = {exact:,} bytes")
-print(f"the course's planner says {planned:,}: it leaves out tables and offsets, {exact - planned:,} bytes")
+print(
+    f"LLaMA-7B: {in_four:,} bytes for {len(inside)} "
+    f"matrices + 2 × {others:,} others = {exact:,} bytes"
+)
+print(
+    f"the course's planner says {planned:,}: "
+    f"it leaves out tables and offsets, {exact - planned:,} bytes"
+)
 
 # %% [markdown]
 # The dictionary, which was half of SmolLM2, is a small share here, and what "by the book" would add to it can be
@@ -1009,28 +1202,48 @@ plan = planner.memory_plan(
 print(plan)
 print(f"\nnot in four bits: {share_of_rest:.0%} of the weights (SmolLM2: {rest_share:.0%})")
 print(f"by the book it would lie in 32 bits: {memory.human(2 * others)} more")
-print(f"smallest card: {planner.smallest_gpu(plan.total)}; in sixteen bits: "
-      f"{planner.smallest_gpu(planner.memory_plan('llama-7b', 'lora', 'bfloat16', batch_size=1, gradient_checkpointing=True).total)}")  # fmt: skip
+one_short = {"batch_size": 1, "gradient_checkpointing": True}
+in_sixteen = planner.memory_plan("llama-7b", "lora", "bfloat16", **one_short)
+print("smallest card:", planner.smallest_gpu(plan.total))
+print("in sixteen bits:", planner.smallest_gpu(in_sixteen.total))
+
+WAYS = {
+    "LoRA in 16 bits": ("lora", "bfloat16"),
+    "QLoRA": ("qlora", "bfloat16"),
+    "QLoRA with the rest in 32 bits": ("qlora", "float32"),
+}
 
 
 # %%
 def on_a_card(batch_size=1, tokens=512, checkpointing=True, card="RTX 4060 (8 GB)"):
-    ways = {"LoRA in 16 bits": ("lora", "bfloat16"), "QLoRA": ("qlora", "bfloat16"), "QLoRA with the rest in 32 bits": ("qlora", "float32")}  # fmt: skip
+    size = {"batch_size": batch_size, "sequence_length": tokens}
     plans = {
-        name: planner.memory_plan("llama-7b", method, precision, batch_size=batch_size, sequence_length=tokens, gradient_checkpointing=checkpointing)
-        for name, (method, precision) in ways.items()
-    }  # fmt: skip
+        name: planner.memory_plan(
+            "llama-7b", method, precision, gradient_checkpointing=checkpointing, **size
+        )
+        for name, (method, precision) in WAYS.items()
+    }
     fit = [name for name, each in plans.items() if planner.fits(each.total, planner.GPUS[card])]
-    title = f"7B, {batch_size} × {tokens} tokens, {planner.GPUS[card]} GB: room for {' and '.join(fit) or 'none of them'}"
-    figure = plots.bars(
-        list(plans), [each.total / 1e9 for each in plans.values()], reference=planner.GPUS[card], reference_label="card", title=title, xlabel="GB for one training step"
-    )  # fmt: skip
-    plots.show(figure, alt=f"Memory of a training step of a 7B model in three ways, against a card. {title}.")
+    title = (
+        f"7B, {batch_size} × {tokens} tokens, {planner.GPUS[card]} GB: "
+        f"room for {' and '.join(fit) or 'none of them'}"
+    )
+    sizes = [each.total / 1e9 for each in plans.values()]
+    card_line = {"reference": planner.GPUS[card], "reference_label": "card"}
+    figure = plots.bars(list(plans), sizes, title=title, xlabel="GB for one step", **card_line)
+    plots.show(
+        figure, alt=f"Memory of a step of a 7B model in three ways, against a card. {title}."
+    )
 
 
+# %%
 widgets.explore(
-    on_a_card, batch_size=[1, 2, 4, 8, 16], tokens=[128, 256, 512, 1024, 2048], checkpointing=True, card=list(planner.GPUS)
-)  # fmt: skip
+    on_a_card,
+    batch_size=[1, 2, 4, 8, 16],
+    tokens=[128, 256, 512, 1024, 2048],
+    checkpointing=True,
+    card=list(planner.GPUS),
+)
 
 # %% [markdown]
 # Three things to try. Start on the smallest card: for which of the three ways is there room? Let the batch and the
@@ -1070,10 +1283,26 @@ quiz = [
     {
         "question": "You double the batch. Which part of the saving that four bits bring, in megabytes, grows with it?",
         "choices": [
-            ("All of it: everything is four times smaller.", "Activations are as large as on the sixteen-bit base, or larger. Only the base is smaller.", False),
-            ("None. The saving is the base, and the base does not know the batch.", "Right. In per cent the saving even shrinks, because the sum grows.", True),
-            ("The activations' part.", "They are in the type in which the model computes, which is not four bits.", False),
-            ("The gradients' part.", "Frozen weights have no gradients, in four bits or in sixteen.", False),
+            (
+                "All of it: everything is four times smaller.",
+                "Activations are as large as on the sixteen-bit base, or larger. Only the base is smaller.",
+                False,
+            ),
+            (
+                "None. The saving is the base, and the base does not know the batch.",
+                "Right. In per cent the saving even shrinks, because the sum grows.",
+                True,
+            ),
+            (
+                "The activations' part.",
+                "They are in the type in which the model computes, which is not four bits.",
+                False,
+            ),
+            (
+                "The gradients' part.",
+                "Frozen weights have no gradients, in four bits or in sixteen.",
+                False,
+            ),
         ],
         "proof": """
 from labhelpers import planner
@@ -1087,9 +1316,21 @@ assert saving(1) == saving(2) == saving(8)
         "question": "A frozen norm of 4,096 weights is lifted from 16 to 32 bits. What does that cost in training?",
         "choices": [
             ("8 kB.", "That is what its weights cost. But look at what leaves it.", False),
-            ("Nothing: it is frozen.", "Frozen weights are still multiplied, and the type of a product is the larger of two.", False),
-            ("8 kB, and everything that flows behind it may become 32 bits wide.", "Right. The stream between the layers takes the larger type and keeps it.", True),
-            ("Twice the memory of the whole model.", "The weights of the other layers stay as they are.", False),
+            (
+                "Nothing: it is frozen.",
+                "Frozen weights are still multiplied, and the type of a product is the larger of two.",
+                False,
+            ),
+            (
+                "8 kB, and everything that flows behind it may become 32 bits wide.",
+                "Right. The stream between the layers takes the larger type and keeps it.",
+                True,
+            ),
+            (
+                "Twice the memory of the whole model.",
+                "The weights of the other layers stay as they are.",
+                False,
+            ),
         ],
         "proof": """
 import torch
@@ -1103,10 +1344,26 @@ assert norm.float().nbytes - norm.nbytes == 8192
     {
         "question": "Why is a training step on a four-bit base slower on a CPU?",
         "choices": [
-            ("CPUs cannot multiply four-bit numbers quickly.", "Nobody multiplies four-bit numbers, here or on a GPU. They are unpacked first.", False),
-            ("Every matrix is unpacked on the way forward and once more on the way back.", "Right: work that the sixteen-bit base does not have.", True),
-            ("The optimiser has to quantise the weights after every step.", "The base never changes. Nothing is quantised after loading.", False),
-            ("Double quantisation doubles the multiplications.", "It makes unpacking a little longer. The multiplications are the same.", False),
+            (
+                "CPUs cannot multiply four-bit numbers quickly.",
+                "Nobody multiplies four-bit numbers, here or on a GPU. They are unpacked first.",
+                False,
+            ),
+            (
+                "Every matrix is unpacked on the way forward and once more on the way back.",
+                "Right: work that the sixteen-bit base does not have.",
+                True,
+            ),
+            (
+                "The optimiser has to quantise the weights after every step.",
+                "The base never changes. Nothing is quantised after loading.",
+                False,
+            ),
+            (
+                "Double quantisation doubles the multiplications.",
+                "It makes unpacking a little longer. The multiplications are the same.",
+                False,
+            ),
         ],
         "proof": """
 from unittest import mock
@@ -1127,13 +1384,29 @@ assert torch.allclose(x.grad, torch.ones(4, 64) @ bnb.dequantize_4bit(packed, st
     {
         "question": "A colleague measures the peak memory of his process, first with the sixteen-bit base, then in the same notebook with four bits: no difference. What do you tell him?",
         "choices": [
-            ("So four bits save nothing on a CPU.", "You have seen the floor fall. His ruler cannot.", False),
-            ("The peak of a process never falls: the second number is the first one again.", "Right. Sample over time, or count tensors, or start a new process for each.", True),
-            ("He forgot double quantisation.", "That would be a few per cent of the base. His ruler would not see it either.", False),
-            ("He has to call the garbage collector first.", "It frees memory now. The highest mark of the past stays where it is.", False),
+            (
+                "So four bits save nothing on a CPU.",
+                "You have seen the floor fall. His ruler cannot.",
+                False,
+            ),
+            (
+                "The peak of a process never falls: the second number is the first one again.",
+                "Right. Sample over time, or count tensors, or start a new process for each.",
+                True,
+            ),
+            (
+                "He forgot double quantisation.",
+                "That would be a few per cent of the base. His ruler would not see it either.",
+                False,
+            ),
+            (
+                "He has to call the garbage collector first.",
+                "It frees memory now. The highest mark of the past stays where it is.",
+                False,
+            ),
         ],
     },
-]  # fmt: skip
+]
 
 # %% tags=["checklist"]
 

@@ -45,7 +45,9 @@ tokenizer = AutoTokenizer.from_pretrained(smollm, padding_side="left")
 # Numbers of half the length (bfloat16) are quicker only where the processor computes with them
 # directly.
 fast = settings.device() == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16")
-judge = AutoModelForCausalLM.from_pretrained(smollm, dtype=torch.bfloat16 if fast else torch.float32)
+judge = AutoModelForCausalLM.from_pretrained(
+    smollm, dtype=torch.bfloat16 if fast else torch.float32
+)
 judge = judge.eval().to(settings.device())
 print(f"{judge.num_parameters():,} parameters, {len(tokenizer):,} different pieces of text")
 
@@ -109,17 +111,19 @@ def begun_answers(sentences):
     return [request(sentence) + "The sentence is" for sentence in sentences]
 
 
-# Memory keeps what a function returned in the workspace: asked the same again, it answers at once.
+# Memory keeps what a function returned in the workspace; asked again, it answers at once.
 @Memory(lab.workspace / "judged", verbose=0).cache(ignore=["batch_size"])
 def preferences(prompts, model, batch_size=16):
-    """Score of " positive" minus score of " negative" after each prompt: array of shape (n,)."""
+    """Score of " positive" minus score of " negative" after each prompt; shape (n,)."""
     liked, disliked = (tokenizer.encode(word)[0] for word in (" positive", " negative"))
     found = np.zeros(len(prompts))
-    order = np.argsort([len(prompt) for prompt in prompts])  # like lengths share a batch: little padding
+    # Like lengths share a batch: little padding.
+    order = np.argsort([len(prompt) for prompt in prompts])
     for start in range(0, len(order), batch_size):
         rows = order[start : start + batch_size]
         with torch.inference_mode():
-            scores = judge(**as_batch([prompts[row] for row in rows]), logits_to_keep=1).logits[:, -1]
+            batch = as_batch([prompts[row] for row in rows])
+            scores = judge(**batch, logits_to_keep=1).logits[:, -1]
         found[rows] = (scores[:, liked] - scores[:, disliked]).float().cpu().numpy()
     return found
 
@@ -226,16 +230,15 @@ def draw_line(cut=0.0):
     hits = (called == tuning_positive).mean()
     figure, axes = plt.subplots(figsize=(8, 2.6), layout="constrained")
     height = tuning_positive + np.random.default_rng(0).uniform(-0.3, 0.3, len(called))
-    axes.scatter(
-        tuning_preference, height, color=np.where(tuning_positive, plots.COLOURS[0], plots.COLOURS[1])
-    )
+    colours = np.where(tuning_positive, plots.COLOURS[0], plots.COLOURS[1])
+    axes.scatter(tuning_preference, height, color=colours)
     axes.axvline(cut, color="black")
-    axes.set(yticks=[0, 1], yticklabels=["people say\nnegative", "people say\npositive"], ylim=(-0.5, 1.5))
+    sides = ["people say\nnegative", "people say\npositive"]
+    axes.set(yticks=[0, 1], yticklabels=sides, ylim=(-0.5, 1.5))
     axes.set_xlabel("preference of the model: left of the line it says negative")
-    axes.set_title(f"Line at {cut:.2f}: {hits:.0%} right, {called.mean():.0%} called positive", loc="left")
-    alt = (
-        f"Positive sentences lie further right than negative ones; a line at {cut:.2f} gets {hits:.0%} right."
-    )
+    title = f"Line at {cut:.2f}: {hits:.0%} right, {called.mean():.0%} called positive"
+    axes.set_title(title, loc="left")
+    alt = f"Positive sentences lie further right; a line at {cut:.2f} gets {hits:.0%} right."
     plots.show(figure, alt=alt)
 
 
@@ -267,9 +270,7 @@ def check(answer):
         return f"The line is one number, and this is {answer.size} of them. Which of them is the best place?"
     place = float(np.ravel(answer)[0])
     if place == 0:
-        return (
-            "Zero is where the model already draws its line. Nothing has been learned from the sentences yet."
-        )
+        return "Zero is where the model already draws its line. Nothing has been learned from the sentences yet."
 
     def share_right(at):
         return np.mean((tuning_preference > at) == tuning_positive)
@@ -315,7 +316,10 @@ figure = plots.interval_bars(
     xlabel="accuracy on the sentences held back, with 95 % interval",
     title=f"One learned number: {raw.estimate:.0%} become {taught.estimate:.0%}",
 )
-alt = f"Accuracy {raw.estimate:.2f} as it came and {taught.estimate:.2f} with one learned number, with intervals."
+alt = (
+    f"Accuracy {raw.estimate:.2f} as it came and "
+    f"{taught.estimate:.2f} with one learned number, with intervals."
+)
 plots.show(figure, alt=alt)
 tracking.record("one_number_accuracy", taught.estimate)
 
@@ -332,7 +336,9 @@ tracking.record("one_number_accuracy", taught.estimate)
 # about these two questions.
 
 # %%
-judge = batch = replies = None  # gives the memory back: the rest of the lesson needs another model
+judge = batch = replies = (
+    None  # gives the memory back: the rest of the lesson needs another model
+)
 
 # %% [markdown]
 # ## The map
@@ -347,7 +353,10 @@ for week in timetable.load()["weeks"]:
     print(f"\n{week['title']}: {week['focus']}")
     for day in week["days"]:
         mark = "●" if day["status"] == "ready" else "○"
-        print(f"  {mark} {timetable.label(day):<19} {timetable.minutes(day):>4} min   {day['title']}")
+        print(
+            f"  {mark} {timetable.label(day):<19} "
+            f"{timetable.minutes(day):>4} min   {day['title']}"
+        )
 
 # %% [markdown]
 # Day 2 prepares these reviews properly, Day 3 builds the baselines that any training has to beat, and
@@ -361,12 +370,18 @@ folders = {
     "lessons": (lab.root / "lessons", "the notebooks you work in"),
     "progress": (lab.progress, "YOURS: ticks and journal, plain Markdown"),
     "workspace": (lab.workspace, "YOURS: data, runs and results the lessons make"),
-    "curriculum": (lab.root / "curriculum", "what the lessons are built from, and the timetable"),
+    "curriculum": (
+        lab.root / "curriculum",
+        "what the lessons are built from, and the timetable",
+    ),
     "labhelpers": (lab.root / "labhelpers", "a small package; read it whenever you wonder"),
     "cache": (lab.cache, "models and data fetched at set-up, shared by all copies"),
 }
 for name, (folder, purpose) in folders.items():
-    print(f"{name:<11} {purpose}\n{'':<11} {folder}{'' if folder.exists() else '  (made when needed)'}")
+    print(
+        f"{name:<11} {purpose}\n{'':<11} "
+        f"{folder}{'' if folder.exists() else '  (made when needed)'}"
+    )
 
 # %% [markdown]
 # You can delete the workspace and lose nothing but computing time. Deleting `progress` loses your notes.
@@ -414,13 +429,18 @@ layer_guess = widgets.predict(
 # %%
 def probe(layer, targets=train_labels):
     model = make_pipeline(StandardScaler(), LogisticRegression(C=0.01, max_iter=1000))
-    with threadpool_limits(1):  # so small a job is done sooner by one processor core than by several
+    with threadpool_limits(
+        1
+    ):  # so small a job is done sooner by one processor core than by several
         return model.fit(train_features[:, layer], targets)
 
 
 layers = range(last + 1)
 correct = np.array(
-    [probe(layer).predict(validation_features[:, layer]) == validation_labels for layer in layers]
+    [
+        probe(layer).predict(validation_features[:, layer]) == validation_labels
+        for layer in layers
+    ]
 )
 best = int(correct.mean(axis=1).argmax())
 
@@ -433,7 +453,9 @@ layer_figure = plots.interval_bars(
     xlabel=f"accuracy on {len(validation)} validation sentences, with 95 % interval",
     title=f"Sentiment can be read at every layer; layer {best} has the highest dot",
 )
-plots.show(layer_figure, alt=f"Probe accuracy per layer with intervals. The highest is layer {best}.")
+plots.show(
+    layer_figure, alt=f"Probe accuracy per layer with intervals. The highest is layer {best}."
+)
 layer_guess.compare(best)
 
 # %% [markdown]
@@ -446,7 +468,7 @@ layer_guess.compare(best)
 
 # %% tags=["exercise"] exercise="day01/tied-layers" answer="tied" minutes=8 difficulty=2
 # Which layers can these sentences NOT tell from the best one?
-# metrics.paired_difference(a, b) returns the accuracy of a minus that of b on the same sentences,
+# metrics.paired_difference(a, b) returns accuracy of a minus that of b on the same sentences,
 # with a 95 % interval: .estimate, .low, .high.
 
 
@@ -472,9 +494,7 @@ def tied(correct, best):
 # %% tags=["check"] exercise="day01/tied-layers"
 def check(answer):
     if not callable(answer):
-        return (
-            "`tied` should stay a function: we try it out on results whose answer we know, not only on yours."
-        )
+        return "`tied` should stay a function: we try it out on results whose answer we know, not only on yours."
     draw = np.random.default_rng(1)
     top = draw.random(1000) < 0.8
     right, wrong = np.flatnonzero(top), np.flatnonzero(~top)
@@ -531,7 +551,8 @@ in_the_race = ", ".join(str(layer) for layer in sorted(tied(correct, best)))
 gap = metrics.paired_difference(correct[best], correct[last])
 print(f"Highest: layer {best}. Not to be told from it here: layers {in_the_race}.")
 print(
-    f"Ahead of the last layer by {100 * gap.estimate:.1f} points ({100 * gap.low:.1f} to {100 * gap.high:.1f})."
+    f"Ahead of the last layer by {100 * gap.estimate:.1f} "
+    f"points ({100 * gap.low:.1f} to {100 * gap.high:.1f})."
 )
 tracking.record("best_layer_accuracy", correct[best].mean())
 tracking.record("last_layer_accuracy", correct[last].mean())
@@ -554,19 +575,31 @@ surface = {
 }
 curves = {"liked or not": correct.mean(axis=1)}
 for name, test in surface.items():
-    targets, truth = (np.array([test(text) for text in split["text"]]) for split in (train, validation))
-    print(f"{name}: always guessing the commoner answer gets {max(truth.mean(), 1 - truth.mean()):.0%}")
+    targets, truth = (
+        np.array([test(text) for text in split["text"]]) for split in (train, validation)
+    )
+    commoner = max(truth.mean(), 1 - truth.mean())
+    print(f"{name}: always guessing the commoner answer gets {commoner:.0%}")
     curves[name] = [
-        (probe(layer, targets).predict(validation_features[:, layer]) == truth).mean() for layer in layers
+        (probe(layer, targets).predict(validation_features[:, layer]) == truth).mean()
+        for layer in layers
     ]
+
+# %%
 lost = 100 * (curves["has a comma"][0] - curves["has a comma"][last])
 figure = plots.lines(
-    list(layers), curves, xlabel="layer (0 = embeddings)", ylabel="probe accuracy",
+    list(layers),
+    curves,
+    xlabel="layer (0 = embeddings)",
+    ylabel="probe accuracy",
     title=f"Going up, the comma fades ({lost:.0f} points); sentiment changes little",
-)  # fmt: skip
+)
 plots.show(
     figure,
-    alt=f"The comma probe loses {lost:.0f} points from first to last layer, the word probe falls too; sentiment is flat.",
+    alt=(
+        f"The comma probe loses {lost:.0f} points from first to last layer, "
+        "the word probe falls too; sentiment is flat."
+    ),
 )
 
 # %% [markdown]
@@ -594,7 +627,16 @@ d, r, alpha = 4096, 8, 16
 W = torch.randn(d, d) / d**0.5  # the pretrained matrix: frozen
 A = torch.randn(r, d) / d**0.5  # trained; starts random
 B = torch.zeros(d, r)  # trained; starts at zero
-print("W", tuple(W.shape), " B", tuple(B.shape), " A", tuple(A.shape), " B @ A", tuple((B @ A).shape))
+print(
+    "W",
+    tuple(W.shape),
+    " B",
+    tuple(B.shape),
+    " A",
+    tuple(A.shape),
+    " B @ A",
+    tuple((B @ A).shape),
+)
 
 # %% [markdown]
 # The product has the shape of W, so it can be added to W. How many numbers does it cost?
@@ -649,7 +691,10 @@ misconceptions = [
     ("def lora_parameters(d_out, d_in, r):\n    return r * d_in", "one of the two matrices"),
     ("def lora_parameters(d_out, d_in, r):\n    return 2 * r * d_in", "Right for a square W"),
     ("def lora_parameters(d_out, d_in, r):\n    return 8 * (d_in + d_out)", "whatever r is"),
-    ("def lora_parameters(d_out, d_in, r):\n    return d_out * r * d_in * r", "Multiply rows by columns"),
+    (
+        "def lora_parameters(d_out, d_in, r):\n    return d_out * r * d_in * r",
+        "Multiply rows by columns",
+    ),
 ]
 
 # %%
@@ -673,7 +718,10 @@ def compare_sizes(rank=8, width=4096):
     )
     plots.show(
         figure,
-        alt=f"Full matrix {full:,} numbers; LoRA of rank {rank}: {thin:,}, or {thin / full:.2%} of it.",
+        alt=(
+            f"Full matrix {full:,} numbers; LoRA of rank {rank}: "
+            f"{thin:,}, or {thin / full:.2%} of it."
+        ),
     )
 
 
@@ -690,7 +738,9 @@ llama = models.build_empty(models.config("llama-7b"), task="causal_lm")
 config = llama.config
 adapted = 2 * config.num_hidden_layers  # query and value, one of each per layer
 trained = adapted * lora_parameters(config.hidden_size, config.hidden_size, 8)
-print(f"{llama.num_parameters():,} parameters; LoRA of rank 8 on {adapted} matrices: {trained:,}")
+print(
+    f"{llama.num_parameters():,} parameters; LoRA of rank 8 on {adapted} matrices: {trained:,}"
+)
 print(f"Share of the whole model: {trained / llama.num_parameters():.3%}")
 
 # %% [markdown]
@@ -739,7 +789,9 @@ def colleague(x, W, A, B, alpha):
 
 
 layer = torch.nn.Linear(64, 48, bias=False)
-peft_model = get_peft_model(torch.nn.Sequential(layer), LoraConfig(r=8, lora_alpha=16, target_modules=["0"]))
+peft_model = get_peft_model(
+    torch.nn.Sequential(layer), LoraConfig(r=8, lora_alpha=16, target_modules=["0"])
+)
 adapter = peft_model.base_model.model[0]
 small_A, small_B = adapter.lora_A["default"].weight, adapter.lora_B["default"].weight
 torch.nn.init.normal_(small_B)
@@ -752,7 +804,9 @@ with torch.no_grad():
     claimed = colleague(inputs, layer.weight, small_A, small_B, alpha=16)
     added = [output - inputs @ layer.weight.T for output in (expected, claimed)]
 print("Same output:", torch.allclose(expected, claimed, atol=1e-5))
-print(f"PEFT's update is {(added[0].norm() / added[1].norm()).item():.3f} times the colleague's.")
+print(
+    f"PEFT's update is {(added[0].norm() / added[1].norm()).item():.3f} times the colleague's."
+)
 
 # %% [markdown]
 # Same A, same B, same x, another result. The colleague takes `alpha` and never uses it.
@@ -763,7 +817,7 @@ print(f"PEFT's update is {(added[0].norm() / added[1].norm()).item():.3f} times 
 
 
 def lora_forward(x, W, A, B, alpha):
-    """x (n, d_in), W (d_out, d_in), A (r, d_in), B (d_out, r), alpha a number → output (n, d_out)."""
+    """x (n, d_in), W (d_out, d_in), A (r, d_in), B (d_out, r), alpha a number → (n, d_out)."""
     ...
 
 
@@ -804,16 +858,12 @@ def check(answer):
     if is_(3, 0):
         return "That is the update alone, scaled as it should be. The output of W itself is missing."
     if is_(12 / 8):
-        return (
-            "You divided by 8, perhaps through the r of an earlier cell. Here the rank is 4: read it from A."
-        )
+        return "You divided by 8, perhaps through the r of an earlier cell. Here the rank is 4: read it from A."
     if is_(4 / 12):
         return "Upside down: r = 8 and alpha = 16 would give 0.5, and you saw 2."
     if is_(12 / 7):
         return "You divided by the number of columns of A, which is d_in. The rank is its other dimension."
-    return (
-        "With r = 4 and alpha = 12 the result differs from PEFT's. Only the update is scaled, by one number."
-    )
+    return "With r = 4 and alpha = 12 the result differs from PEFT's. Only the update is scaled, by one number."
 
 
 hints = [
@@ -850,7 +900,10 @@ with torch.no_grad():
     repaired = lora_forward(inputs, layer.weight, small_A, small_B, alpha=16)
     print("Repaired, same output as PEFT:", torch.allclose(expected, repaired, atol=1e-5))
     merged = layer.weight + (16 / 8) * small_B @ small_A
-    print("One merged matrix, same output:", torch.allclose(expected, inputs @ merged.T, atol=1e-5))
+    print(
+        "One merged matrix, same output:",
+        torch.allclose(expected, inputs @ merged.T, atol=1e-5),
+    )
 
 # %% [markdown]
 # The output is **W x + (α / r) · B A x**. Many write-ups leave the factor out. Why is it there? B · A is a
@@ -883,7 +936,9 @@ print(f"Run {run.info.run_name}, {run.info.run_id[:8]}…, in {address}")
 # that knows one run in detail.
 
 # %%
-runs = mlflow.search_runs(experiment_names=["day01-layers"], order_by=["metrics.best_accuracy DESC"])
+runs = mlflow.search_runs(
+    experiment_names=["day01-layers"], order_by=["metrics.best_accuracy DESC"]
+)
 columns = {
     "tags.mlflow.runName": "run",
     "params.sentences": "sentences",
@@ -893,7 +948,9 @@ print(runs[list(columns)].rename(columns=columns).head(5).to_string(index=False)
 
 # %%
 client = MlflowClient()
-history = sorted(client.get_metric_history(run.info.run_id, "accuracy"), key=lambda point: point.step)
+history = sorted(
+    client.get_metric_history(run.info.run_id, "accuracy"), key=lambda point: point.step
+)
 print("By layer:", ", ".join(f"{point.step}: {point.value:.3f}" for point in history))
 print("Artefacts:", [file.path for file in client.list_artifacts(run.info.run_id)])
 

@@ -14,7 +14,8 @@ from sklearn.pipeline import make_pipeline
 from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding
 from transformers.trainer_pt_utils import get_length_grouped_indices
 
-from labhelpers import data, exercise, models, plots, progress, quiz, settings, tracking, widgets
+from labhelpers import data, exercise, models, plots, progress, quiz, settings, tracking
+from labhelpers import widgets
 
 lab = settings.start("day02")
 
@@ -53,7 +54,11 @@ print(f"The mean of these {len(disputed['ratings'])} ratings is {disputed['ratin
 
 # %%
 human_guess = widgets.predict(
-    "day02-human", "One person agrees with the rest, in % of sentences that are not neutral", 50, 100, "%"
+    "day02-human",
+    "One person agrees with the rest, in % of sentences that are not neutral",
+    50,
+    100,
+    "%",
 )
 
 # %% [markdown]
@@ -69,7 +74,10 @@ human_guess = widgets.predict(
 # %%
 tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
 writer_tokenizer = AutoTokenizer.from_pretrained(models.source("decoder"))
-print(f"The reader's vocabulary has {len(tokenizer):,} tokens, the writer's {len(writer_tokenizer):,}.")
+print(
+    f"The reader's vocabulary has {len(tokenizer):,} tokens, "
+    f"the writer's {len(writer_tokenizer):,}."
+)
 
 # %% [markdown]
 # Now type something of your own: your name, a word only your family uses, a line of code, an emoji. Watch
@@ -128,7 +136,10 @@ def batches_of(order, size=32):
     return [lengths[order[start : start + size]] for start in range(0, len(order), size)]
 
 
-print(f"{len(lengths):,} sentences, {lengths.mean():.1f} tokens on average, the longest has {lengths.max()}.")
+print(
+    f"{len(lengths):,} sentences, {lengths.mean():.1f} "
+    f"tokens on average, the longest has {lengths.max()}."
+)
 
 # %%
 padding_guess = widgets.predict(
@@ -182,9 +193,7 @@ def check(answer):
     if close(answer(double), 14 / 30):
         return "You padded everything to the longest sentence of all. Each batch is only padded to its own longest."
     if not close(answer(double), 1 / 9):
-        return (
-            "One batch works, two do not: each batch is a rectangle of its own, then all cells are added up."
-        )
+        return "One batch works, two do not: each batch is a rectangle of its own, then all cells are added up."
     return None
 
 
@@ -231,20 +240,26 @@ shares = {
 # %%
 random_share, grouped_share = list(shares.values())[2:]
 figure = plots.bars(
-    list(shares), [100 * share for share in shares.values()], xlabel="padding, % of all cells",
-    title=f"The same sentences, from {100 * max(shares.values()):.0f} % padding to {100 * grouped_share:.0f} %",
-)  # fmt: skip
+    list(shares),
+    [100 * share for share in shares.values()],
+    xlabel="padding, % of all cells",
+    title=(
+        f"The same sentences, from {100 * max(shares.values()):.0f} % "
+        f"padding to {100 * grouped_share:.0f} %"
+    ),
+)
 plots.show(
     figure,
-    alt="Bars: padding is about 95 % when fixed at 512 tokens, 79 % at 128, half of all cells in random "
-    "batches, and a few percent when sentences are grouped by length.",
+    alt="Bars: padding is about 95 % when fixed at 512 tokens, 79 % at 128, half of all cells "
+    "in random batches, and a few percent when sentences are grouped by length.",
 )
 
 # %%
 padding_guess.compare(100 * random_share)
 speedup = (1 - grouped_share) / (1 - random_share)
 print(
-    f"Grouped by length, each cell computed does {speedup:.1f} times as much useful work as in random batches."
+    f"Grouped by length, each cell computed does {speedup:.1f} "
+    "times as much useful work as in random batches."
 )
 
 # %% [markdown]
@@ -267,7 +282,10 @@ print(reviews.features)
 
 # %%
 for row in reviews.shuffle(seed=lab.seed).select(range(5)):
-    print(f"{row['rating']:5.1f}  {reviews.features['label'].int2str(row['label']):8}  {row['text']}")
+    print(
+        f"{row['rating']:5.1f}  "
+        f"{reviews.features['label'].int2str(row['label']):8}  {row['text']}"
+    )
 
 # %% [markdown]
 # The label is a number, and the feature `ClassLabel` remembers its name. The 1 in the data and the word
@@ -278,9 +296,16 @@ for row in reviews.shuffle(seed=lab.seed).select(range(5)):
 
 # %%
 short = reviews.filter(lambda row: len(row["text"]) < 25)
-with_words = short.map(lambda batch: {"words": [len(t.split()) for t in batch["text"]]}, batched=True)
+with_words = short.map(
+    lambda batch: {"words": [len(t.split()) for t in batch["text"]]}, batched=True
+)
 print(f"{len(short)} sentences are shorter than 25 characters. Three of them:")
-print(with_words.select(range(3)).select_columns(["text", "words", "rating"]).to_pandas().to_string())
+print(
+    with_words.select(range(3))
+    .select_columns(["text", "words", "rating"])
+    .to_pandas()
+    .to_string()
+)
 
 # %% [markdown]
 # A trap, since it costs everybody ten minutes once: `reviews["text"]` is a view that reads from the table when
@@ -336,7 +361,10 @@ def to_chat(row, names):
     question = f"Is this review {' or '.join(names)}?\n\n{row['text']}"
     answer = names[row["label"]]
     return {
-        "messages": [{"role": "user", "content": question}, {"role": "assistant", "content": answer}],
+        "messages": [
+            {"role": "user", "content": question},
+            {"role": "assistant", "content": answer},
+        ],
     }
 
 
@@ -440,7 +468,8 @@ print(
 back = data.to_text_label(data.to_chat(review, labels=names))
 print(back)
 print(
-    "Same text and same label as before:", back == {"text": review["text"], "label": names[review["label"]]}
+    "Same text and same label as before:",
+    back == {"text": review["text"], "label": names[review["label"]]},
 )
 
 # %% [markdown]
@@ -452,10 +481,12 @@ print(
 # %%
 raters = Counter(len(ratings) for ratings in reviews["ratings"])
 print(
-    f"From {min(raters)} to {max(raters)} people rated a sentence; most often it was {raters.most_common(1)[0][0]}."
+    f"From {min(raters)} to {max(raters)} people rated a sentence; "
+    f"most often it was {raters.most_common(1)[0][0]}."
 )
 print(
-    f"{sum(raters[n] for n in raters if n == 20) / len(reviews):.0%} of the sentences have exactly 20 ratings."
+    f"{sum(raters[n] for n in raters if n == 20) / len(reviews):.0%} "
+    "of the sentences have exactly 20 ratings."
 )
 
 # %% [markdown]
@@ -464,7 +495,9 @@ print(
 
 # %%
 for label, count in sorted(Counter(reviews["label"][:]).items()):
-    print(f"{reviews.features['label'].int2str(label):9} {count:6,}  {count / len(reviews):.1%}")
+    print(
+        f"{reviews.features['label'].int2str(label):9} {count:6,}  {count / len(reviews):.1%}"
+    )
 
 # %% [markdown]
 # Negative and positive are as good as equal; a small third group is neither. We come to it in a moment.
@@ -476,13 +509,19 @@ for label, count in sorted(Counter(reviews["label"][:]).items()):
 
 # %%
 figure = plots.histogram(
-    lengths, bins=range(0, 84, 2), markers={"mean": lengths.mean(), "99 % fit into": np.percentile(lengths, 99)},
+    lengths,
+    bins=range(0, 84, 2),
+    markers={"mean": lengths.mean(), "99 % fit into": np.percentile(lengths, 99)},
     title=f"99 of 100 sentences fit into {np.percentile(lengths, 99):.0f} tokens",
-    xlabel="tokens per sentence, [CLS] and [SEP] included", ylabel="sentences",
-)  # fmt: skip
+    xlabel="tokens per sentence, [CLS] and [SEP] included",
+    ylabel="sentences",
+)
 plots.show(
     figure,
-    alt="Histogram of sentence lengths with a peak near 25 tokens and a tail to 79; mean and 99 % marked.",
+    alt=(
+        "Histogram of sentence lengths with a peak near "
+        "25 tokens and a tail to 79; mean and 99 % marked."
+    ),
 )
 
 # %% [markdown]
@@ -490,9 +529,14 @@ plots.show(
 
 # %%
 articles = data.load("topics")
-article_lengths = np.array([len(ids) for ids in tokenizer(articles["text"][:], verbose=False)["input_ids"]])
+article_lengths = np.array(
+    [len(ids) for ids in tokenizer(articles["text"][:], verbose=False)["input_ids"]]
+)
 for name, counts in [("sentences", lengths), ("articles", article_lengths)]:
-    print(f"{name:10}" + "".join(f"  {q} %: {np.percentile(counts, q):5.0f}" for q in (50, 95, 99, 100)))
+    print(
+        f"{name:10}"
+        + "".join(f"  {q} %: {np.percentile(counts, q):5.0f}" for q in (50, 95, 99, 100))
+    )
 print(f"{(article_lengths > 512).mean():.0%} of the articles have more than 512 tokens.")
 
 # %% [markdown]
@@ -530,9 +574,7 @@ def choose_max_length(lengths, cap=512):
 # %% tags=["check"] exercise="day02/max-length"
 def check(answer):
     if not callable(answer):
-        return (
-            "Write a function: the checks call `choose_max_length(lengths, cap)` with lengths of their own."
-        )
+        return "Write a function: the checks call `choose_max_length(lengths, cap)` with lengths of their own."
     even = np.full(100, 24)
     if answer(even) is None:
         return "Your function returns nothing. Did it end without `return`?"
@@ -638,9 +680,7 @@ def check(answer):
         return "With 3, 2, 2, −1, three persons in four are on the side of the others. Is yours a share of persons?"
     alone = answer([4, -1, -1, -1])
     if close(alone, 1 / 4):
-        return (
-            "You let each rater's own number into the mean, so everybody votes for themselves. Leave it out."
-        )
+        return "You let each rater's own number into the mean, so everybody votes for themselves. Leave it out."
     if close(alone, 3 / 4):
         return "You asked which sign most of the others have. Ask for the sign of their mean: a 4 outweighs two −1."
     if not close(alone, 0):
@@ -700,14 +740,16 @@ by_strength = [100 * agreements[bins == b].mean() for b in range(len(edges) - 1)
 # %%
 centres = (edges[:-1] + edges[1:]) / 2
 figure = plots.lines(
-    centres, {"one person\nagrees": by_strength, "a coin": [50] * len(centres)},
-    title="Near zero, people agree no better than coins", xlabel="strength: distance of the mean rating from 0",
+    centres,
+    {"one person\nagrees": by_strength, "a coin": [50] * len(centres)},
+    title="Near zero, people agree no better than coins",
+    xlabel="strength: distance of the mean rating from 0",
     ylabel="agreement with the others, %",
-)  # fmt: skip
+)
 plots.show(
     figure,
-    alt="Line: agreement of one person with the others rises from below 50 % for sentences rated about zero "
-    "to nearly 100 % for sentences with strong ratings.",
+    alt="Line: agreement of one person with the others rises from below 50 % for sentences "
+    "rated about zero to nearly 100 % for sentences with strong ratings.",
 )
 
 # %% [markdown]
@@ -726,14 +768,15 @@ ratings = np.array(rated["rating"][:])
 
 def drop_weak(cut_off=0.5):
     keep = strength >= cut_off
-    figure = plots.histogram(
-        ratings, bins=np.linspace(-4, 4, 65),
-        title=f"{100 * keep.mean():.0f} % stay, {100 * (ratings[keep] > 0).mean():.0f} % of them positive; "
-        f"people agree on {100 * agreements[keep].mean():.1f} %",
-        xlabel="mean rating of a sentence (shaded: dropped)", ylabel="sentences",
-    )  # fmt: skip
+    title = (
+        f"{100 * keep.mean():.0f} % stay, {100 * (ratings[keep] > 0).mean():.0f} % of them "
+        f"positive; people agree on {100 * agreements[keep].mean():.1f} %"
+    )
+    captions = {"title": title, "xlabel": "mean rating", "ylabel": "sentences"}
+    figure = plots.histogram(ratings, bins=np.linspace(-4, 4, 65), **captions)
     figure.axes[0].axvspan(-cut_off, cut_off, color="#D55E00", alpha=0.25, lw=0)
-    plots.show(figure, alt=f"Histogram of mean ratings with two humps; the part within ±{cut_off} is shaded.")
+    alt = f"Histogram of mean ratings with two humps; the part within ±{cut_off} is shaded."
+    plots.show(figure, alt=alt)
 
 
 widgets.explore(drop_weak, cut_off=(0.0, 3.0, 0.25))
@@ -747,7 +790,8 @@ widgets.explore(drop_weak, cut_off=(0.0, 3.0, 0.25))
 kept = strength >= 0.5
 print(f"Kept {kept.sum():,} of {len(kept):,} sentences; {(~kept).sum():,} dropped.")
 print(
-    f"One person agrees with the rest: kept {agreements[kept].mean():.1%}, dropped {agreements[~kept].mean():.1%}"
+    f"One person agrees with the rest: kept {agreements[kept].mean():.1%}, "
+    f"dropped {agreements[~kept].mean():.1%}"
 )
 human_guess.compare(100 * agreements[kept].mean())
 
@@ -770,8 +814,13 @@ def halves_agree(ratings):
     return (signs + 1) / 2
 
 
-halves = np.mean([halves_agree(row) for row, keep in zip(rated["ratings"], kept, strict=True) if keep])
-print(f"One person and the rest agree on {agreements[kept].mean():.1%}; two half crowds on {halves:.1%}.")
+halves = np.mean(
+    [halves_agree(row) for row, keep in zip(rated["ratings"], kept, strict=True) if keep]
+)
+print(
+    f"One person and the rest agree on {agreements[kept].mean():.1%}; "
+    f"two half crowds on {halves:.1%}."
+)
 
 # %% [markdown]
 # So there are two marks on the wall, not one ceiling. A model near the first is as good as a single careful
@@ -839,9 +888,7 @@ def check(answer):
     if made == "a pure joy.":
         return "That is the standard form itself. Turn it into a fingerprint, so that it is short and reveals no text."
     if not isinstance(made, str) or not set(made) <= set("0123456789abcdef") or len(made) < 16:
-        return (
-            "Return the hexadecimal digits as a string: hashlib.sha256(...).hexdigest(), at least 16 of them."
-        )
+        return "Return the hexadecimal digits as a string: hashlib.sha256(...).hexdigest(), at least 16 of them."
     if answer("A PURE joy.") != made:
         return "The shouted copy has another fingerprint: capitals still count."
     if answer("notable") == answer("no table"):
@@ -865,7 +912,10 @@ hints = [
     'normalize("NFKC", text), then .casefold(), then split and join, then .encode("utf-8"), then sha256.',
 ]
 misconceptions = [
-    ("def text_hash(text):\n    return hash(text.lower())", "changes with every start of Python"),
+    (
+        "def text_hash(text):\n    return hash(text.lower())",
+        "changes with every start of Python",
+    ),
     (
         "def text_hash(text):\n    return hashlib.sha256(text.encode()).hexdigest()",
         "capitals still count",
@@ -903,7 +953,8 @@ for name, dataset in [("reviews", reviews), ("tweets", tweets), ("articles", art
     texts = dataset["text"][:]
     copies = [len(texts) - len(set(map(key, texts))) for key in (str, text_hash, words_only)]
     print(
-        f"{name:9} {len(texts):6,} texts; copies: {copies[0]} exact, {copies[1]} by hash, {copies[2]} by words"
+        f"{name:9} {len(texts):6,} texts; copies: {copies[0]} exact, "
+        f"{copies[1]} by hash, {copies[2]} by words"
     )
 
 # %%
@@ -935,13 +986,19 @@ def naive_split_scores(labels, seed):
     return known.mean(), right.mean(), right[~known].mean(), right[known].mean()
 
 
+# %%
 leaked, reported, honest, on_copies = np.mean(
     [naive_split_scores(labels, seed) for seed in range(10)], axis=0
 )
+honest_now = round(100 * honest)
 print(
-    f"{leaked:.1%} of the test tweets have a relative in training; on those the model scores {on_copies:.0%}."
+    f"{leaked:.1%} of the test tweets have a relative in training; "
+    f"on those the model scores {on_copies:.0%}."
 )
-print(f"Reported {reported:.1%}, honest {honest:.1%}: the leak gave {100 * (reported - honest):.1f} points.")
+print(
+    f"Reported {reported:.1%}, honest {honest:.1%}: "
+    f"the leak gave {100 * (reported - honest):.1f} points."
+)
 
 # %% [markdown]
 # Almost perfect on the relatives, and yet the total hardly moves. Is the leak harmless, then? Before you answer,
@@ -951,11 +1008,13 @@ print(f"Reported {reported:.1%}, honest {honest:.1%}: the leak gave {100 * (repo
 # %%
 family = np.unique(prints, return_inverse=True)[1]  # relatives share a number
 _, coin_reported, coin_honest, _ = np.mean(
-    [naive_split_scores(rng.integers(0, 2, len(prints))[family], seed) for seed in range(10)], axis=0
+    [naive_split_scores(rng.integers(0, 2, len(prints))[family], seed) for seed in range(10)],
+    axis=0,
 )
 gain = 100 * (coin_reported - coin_honest)
 print(
-    f"Coin labels: reported {coin_reported:.1%}, honest {coin_honest:.1%}: now the leak gives {gain:.1f} points."
+    f"Coin labels: reported {coin_reported:.1%}, "
+    f"honest {coin_honest:.1%}: now the leak gives {gain:.1f} points."
 )
 
 # %% [markdown]
@@ -965,20 +1024,21 @@ print(
 
 
 # %%
-honest_now = round(100 * honest)
-
-
 def leak_gain(leaked_percent=20, honest_percent=honest_now):
     share = leaked_percent / 100
     axis = np.arange(50, 101)
+    copies = {f"{leaked_percent} % copies": share * (100 - axis)}
     figure = plots.lines(
-        axis, {f"{leaked_percent} % copies": share * (100 - axis), "the tweets": leaked * (100 - axis)},
+        axis,
+        copies | {"the tweets": leaked * (100 - axis)},
         title=f"{leaked_percent} % copies turn an honest {honest_percent} % into "
         f"{honest_percent + share * (100 - honest_percent):.1f} %",
-        xlabel="honest accuracy, %", ylabel="points that the leak adds",
-    )  # fmt: skip
+        xlabel="honest accuracy, %",
+        ylabel="points that the leak adds",
+    )
     figure.axes[0].axvline(honest_percent, color="#5F5F5F", linestyle="--", lw=1.2)
-    plots.show(figure, alt="Lines that fall to zero at 100 %: a leak adds most where honest accuracy is low.")
+    alt = "Lines that fall to zero at 100 %: a leak adds most where honest accuracy is low."
+    plots.show(figure, alt=alt)
 
 
 widgets.explore(leak_gain, leaked_percent=(0, 60), honest_percent=(50, 100))
@@ -991,7 +1051,10 @@ widgets.explore(leak_gain, leaked_percent=(0, 60), honest_percent=(50, 100))
 
 # %%
 once = data.deduplicate(tweets)
-print("Relatives that the strict hash leaves:", len(once) - len(set(map(words_only, once["text"]))))
+print(
+    "Relatives that the strict hash leaves:",
+    len(once) - len(set(map(words_only, once["text"]))),
+)
 first_of_family = {}
 for position, text in enumerate(tweets["text"]):
     first_of_family.setdefault(words_only(text), position)
@@ -1011,10 +1074,15 @@ print(f"One tweet per family: {len(clean):,} of {len(tweets):,} stay.")
 # %%
 def stratified(dataset):
     first = dataset.train_test_split(test_size=0.2, stratify_by_column="label", seed=lab.seed)
-    rest = first["test"].train_test_split(test_size=0.5, stratify_by_column="label", seed=lab.seed)
-    return DatasetDict({"train": first["train"], "validation": rest["train"], "test": rest["test"]})
+    rest = first["test"].train_test_split(
+        test_size=0.5, stratify_by_column="label", seed=lab.seed
+    )
+    return DatasetDict(
+        {"train": first["train"], "validation": rest["train"], "test": rest["test"]}
+    )
 
 
+# %%
 ranked = clean.select(np.argsort(clean["rating"][:]))
 ends = [0, len(clean) * 8 // 10, len(clean) * 9 // 10, len(clean)]
 ann = DatasetDict(
@@ -1024,8 +1092,11 @@ ann = DatasetDict(
     }
 )
 negative = clean.filter(lambda row: row["label"] == 0)
-missing = len(clean) - 2 * len(negative)  # how many negative tweets more would make the classes equal
-bob = stratified(concatenate_datasets([clean, negative.select(np.resize(range(len(negative)), missing))]))
+# How many negative tweets more would make the classes equal?
+missing = len(clean) - 2 * len(negative)
+bob = stratified(
+    concatenate_datasets([clean, negative.select(np.resize(range(len(negative)), missing))])
+)
 eve = stratified(clean)
 
 # %% tags=["exercise"] exercise="day02/three-splits" answer="verdicts" minutes=10 difficulty=3
@@ -1089,7 +1160,8 @@ misconceptions = [
 for name, theirs in [("ann", ann), ("bob", bob), ("eve", eve)]:
     mixes = [f"{np.mean(part['label'][:]):.1%}" for part in theirs.values()]
     print(
-        f"{name}: {verdicts[name]:6}  positive: {', '.join(mixes)}; shared texts: {len(data.leaks(theirs))}"
+        f"{name}: {verdicts[name]:6}  positive: {', '.join(mixes)}; "
+        f"shared texts: {len(data.leaks(theirs))}"
     )
 
 # %% [markdown]
@@ -1131,7 +1203,9 @@ print("Texts in more than one part:", len(data.leaks(splits)))
 # padding yet.
 
 # %%
-train_lengths = [len(ids) for ids in tokenizer(splits["train"]["text"][:], verbose=False)["input_ids"]]
+train_lengths = [
+    len(ids) for ids in tokenizer(splits["train"]["text"][:], verbose=False)["input_ids"]
+]
 max_length = choose_max_length(train_lengths)
 
 
@@ -1160,7 +1234,10 @@ print(f"{(batch['attention_mask'] == 0).float().mean():.0%} of this small batch 
 # %%
 shortcut = data.tokenize(splits, tokenizer, max_length)
 same = shortcut["train"]["input_ids"][:] == encoded["train"]["input_ids"][:]
-print(f"data.tokenize gives the same ids: {same}. Its columns: {', '.join(shortcut['train'].column_names)}")
+print(
+    f"data.tokenize gives the same ids: {same}. Its columns: "
+    f"{', '.join(shortcut['train'].column_names)}"
+)
 
 # %% [markdown]
 # What should you save, ids or texts? Ids belong to one tokenizer: feed MiniLM's ids to SmolLM2 and it reads
@@ -1176,7 +1253,11 @@ without_today = data.prepared("sentiment")
 data.save(splits, "sentiment")
 prepared = data.prepared("sentiment")
 same = all(prepared[name].to_dict() == without_today[name].to_dict() for name in prepared)
-print("data.prepared gives", "the same" if same else "different data", "before and after you saved.")
+print(
+    "data.prepared gives",
+    "the same" if same else "different data",
+    "before and after you saved.",
+)
 print({name: len(part) for name, part in prepared.items()})
 
 # %% [markdown]
@@ -1208,7 +1289,9 @@ if not my_file.exists():
 # %%
 mine = data.load(my_file, text="review", label="verdict")
 print(mine.features["label"].names, "·", mine[0])
-mine_splits = data.split(mine, fractions=(0.5, 0.25, 0.25))  # 80/10/10 needs at least twenty texts
+mine_splits = data.split(
+    mine, fractions=(0.5, 0.25, 0.25)
+)  # 80/10/10 needs at least twenty texts
 mine_encoded = data.tokenize(mine_splits, tokenizer, max_length=64)
 print(tokenizer.convert_ids_to_tokens(mine_encoded["train"][0]["input_ids"]))
 
@@ -1218,7 +1301,9 @@ print(tokenizer.convert_ids_to_tokens(mine_encoded["train"][0]["input_ids"]))
 
 # %%
 broken = lab.workspace / "sample_one_class.csv"
-broken.write_text("comment,stars\nLovely.,5\nJust right.,5\nAgain and again.,5\n", encoding="utf-8")
+broken.write_text(
+    "comment,stars\nLovely.,5\nJust right.,5\nAgain and again.,5\n", encoding="utf-8"
+)
 for columns in [{"text": "review", "label": "stars"}, {"text": "comment", "label": "stars"}]:
     try:
         data.load(broken, **columns)
@@ -1262,7 +1347,11 @@ quiz = [
                 "4 rows of 50 make 200 cells, 80 of them real. One long sentence, three that pay.",
                 True,
             ),
-            ("75 %", "Three of the four rows are padded, but they hold 10 real tokens each.", False),
+            (
+                "75 %",
+                "Three of the four rows are padded, but they hold 10 real tokens each.",
+                False,
+            ),
             (
                 "80 %",
                 "True of each short row; the long row has no padding and belongs to the batch as well.",
@@ -1281,8 +1370,16 @@ quiz = [
                 False,
             ),
             ("70 %", "0.20 · 100 % + 0.80 · 70 % = 76 %. Six points were memory.", True),
-            ("76 %", "The copies lift the average: they contribute their whole 20 % to the score.", False),
-            ("95 %", "That divides 76 by 80 and gives the unseen texts the credit for the copies.", False),
+            (
+                "76 %",
+                "The copies lift the average: they contribute their whole 20 % to the score.",
+                False,
+            ),
+            (
+                "95 %",
+                "That divides 76 by 80 and gives the unseen texts the credit for the copies.",
+                False,
+            ),
         ],
         "proof": "assert abs(0.20 * 1 + 0.80 * 0.70 - 0.76) < 1e-9",
     },

@@ -14,11 +14,13 @@ from scipy.stats import binom
 from sklearn.dummy import DummyClassifier
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
-from sklearn.metrics import accuracy_score, confusion_matrix, f1_score, precision_score, recall_score
+from sklearn.metrics import accuracy_score, confusion_matrix
+from sklearn.metrics import f1_score, precision_score, recall_score
 from sklearn.pipeline import make_pipeline
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 
-from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings, tracking, widgets
+from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings
+from labhelpers import tracking, widgets
 
 lab = settings.start("day03")
 
@@ -41,7 +43,8 @@ train, validation = splits["train"], splits["validation"]
 train_texts, train_labels = train["text"][:], np.array(train["label"])
 texts, labels = validation["text"][:], np.array(validation["label"])
 print(
-    f"{len(train):,} sentences to learn from, {len(validation):,} to compare on: {validation.features['label'].names}"
+    f"{len(train):,} sentences to learn from, "
+    f"{len(validation):,} to compare on: {validation.features['label'].names}"
 )
 
 # %% [markdown]
@@ -56,8 +59,10 @@ print(
 # %%
 majority = DummyClassifier(strategy="most_frequent").fit(train_texts, train_labels)
 predictions = {"same answer always": majority.predict(texts)}
-print(f"always {validation.features['label'].names[majority.predict(texts)[0]]}: "
-      f"{accuracy_score(labels, predictions['same answer always']):.1%} right")  # fmt: skip
+print(
+    f"always {validation.features['label'].names[majority.predict(texts)[0]]}: "
+    f"{accuracy_score(labels, predictions['same answer always']):.1%} right"
+)
 
 # %% [markdown]
 # ## What does a fresh head know?
@@ -69,7 +74,11 @@ print(f"always {validation.features['label'].names[majority.predict(texts)[0]]}:
 
 # %%
 guess = widgets.predict(
-    "fresh-head", "Accuracy of pretrained MiniLM with a new two-class head, no training", 0, 100, "%"
+    "fresh-head",
+    "Accuracy of pretrained MiniLM with a new two-class head, no training",
+    0,
+    100,
+    "%",
 )
 
 # %%
@@ -96,7 +105,7 @@ first_token = torch.tensor(models.embeddings(texts, pooling="cls"))  # (sentence
 
 
 def head_input(model, first_token):
-    """What the head reads: BERT's pooled first token. DistilBERT (Hub profile) has a second fresh layer instead."""
+    """What the head reads: BERT's pooled first token; DistilBERT (Hub) has a layer more."""
     if hasattr(model, "pre_classifier"):
         return model.pre_classifier(first_token).relu()
     return model.base_model.pooler(first_token.unsqueeze(1))
@@ -122,7 +131,9 @@ print(f"largest difference between the two ways: {(whole_way - shortcut).abs().m
 fresh_heads = []
 for seed in range(5):
     torch.manual_seed(seed)
-    model = AutoModelForSequenceClassification.from_pretrained(models.source("encoder"), num_labels=2).eval()
+    model = AutoModelForSequenceClassification.from_pretrained(
+        models.source("encoder"), num_labels=2
+    ).eval()
     with torch.inference_mode():
         logits = model.classifier(head_input(model, first_token))
     fresh_heads.append(logits.argmax(dim=1).numpy())
@@ -143,7 +154,10 @@ edges = [40, 80, *([] if guess.value is None else [guess.value])]
 axes.set_xlim(min(edges) - 1, max(edges) + 1)
 axes.axvspan(60, 70, color="0.85")
 axes.text(65, -3, "often\nclaimed", ha="center", color="0.3")
-alt = f"Five untrained heads near 50 percent, mean {100 * np.mean(fresh_scores):.1f}; claimed are 60 to 70."
+alt = (
+    "Five untrained heads near 50 percent, "
+    f"mean {100 * np.mean(fresh_scores):.1f}; claimed are 60 to 70."
+)
 plots.show(figure, alt=alt)
 guess.compare(100 * np.mean(fresh_scores))
 
@@ -153,7 +167,8 @@ guess.compare(100 * np.mean(fresh_scores))
 # %%
 for seed, answers in enumerate(fresh_heads):
     print(
-        f"seed {seed}: says positive to {answers.mean():4.0%} of the sentences, right on {fresh_scores[seed]:.1%}"
+        f"seed {seed}: says positive to {answers.mean():4.0%} "
+        f"of the sentences, right on {fresh_scores[seed]:.1%}"
     )
 
 # %% [markdown]
@@ -202,7 +217,9 @@ def check(answer):
     if not callable(answer):
         return "standard_error should be a function of p and n, because we will ask it about several models."
     if isinstance(answer(0.5, 100), complex):
-        return "You take the root of a negative number. Is p your first argument and n the second?"
+        return (
+            "You take the root of a negative number. Is p your first argument and n the second?"
+        )
     coin, good = float(answer(0.5, 100)), float(answer(0.8, 400))
 
     def near(value, target):
@@ -248,14 +265,17 @@ misconceptions = [
 generator = torch.Generator().manual_seed(lab.seed)
 with torch.inference_mode():
     read = head_input(model, first_token)
-    heads = torch.randn(2000, 2, read.shape[1], generator=generator) * model.config.initializer_range
+    heads = (
+        torch.randn(2000, 2, read.shape[1], generator=generator)
+        * model.config.initializer_range
+    )
     says_positive = (read @ (heads[:, 1] - heads[:, 0]).T) > 0  # (sentences, heads)
 lucky = (says_positive == torch.tensor(labels)[:, None].bool()).float().mean(dim=0).numpy()
 
 
 # %%
 def sentence_bins(accuracies):
-    """Edges that never split a whole number of sentences, so that no bar is tall by accident."""
+    """Edges that never split a whole number of sentences: no bar is tall by accident."""
     n = len(labels)
     step, low, high = max(1, n // 200), round(min(accuracies) * n), round(max(accuracies) * n)
     return (np.arange(low, high + step + 1, step) - 0.5) / n
@@ -272,9 +292,13 @@ figure = plots.histogram(
     ylabel="heads",
 )
 plots.show(
-    figure, alt=f"2,000 fresh heads pile up around 50 percent; the luckiest reaches {lucky.max():.1%}."
+    figure,
+    alt=f"2,000 fresh heads pile up around 50 percent; the luckiest reaches {lucky.max():.1%}.",
 )
-print(f"mean {lucky.mean():.1%}, standard deviation {lucky.std():.1%} (a coin's standard error: {error:.1%})")
+print(
+    f"mean {lucky.mean():.1%}, standard deviation "
+    f"{lucky.std():.1%} (a coin's standard error: {error:.1%})"
+)
 
 # %% [markdown]
 # So where might the quoted 60–70 % come from? There are three likely sources:
@@ -310,7 +334,9 @@ def unit(vectors):
     return vectors / np.linalg.norm(vectors, axis=1, keepdims=True)
 
 
-features = models.embeddings(texts)  # (sentences, width): the average over all tokens of a sentence
+features = models.embeddings(
+    texts
+)  # (sentences, width): the average over all tokens of a sentence
 vectors = unit(features)
 terrible, wonderful = unit(models.embeddings(["A terrible film.", "A wonderful film."]))
 for text, vector in list(zip(texts, vectors, strict=True))[:3]:
@@ -322,7 +348,7 @@ for text, vector in list(zip(texts, vectors, strict=True))[:3]:
 
 
 # %% tags=["exercise"] exercise="day03/zero-shot" answer="zero_shot" minutes=9 difficulty=2
-# sentences: (n, d), negative: (a, d), positive: (b, d). All rows have length 1; a and b may differ.
+# sentences: (n, d), negative: (a, d), positive: (b, d). Rows have length 1; a and b may differ.
 # Return n predictions: 1 where the mean cosine similarity to the positive prompts is higher,
 # else 0.
 def zero_shot(sentences, negative, positive): ...
@@ -361,9 +387,7 @@ def check(answer):
     if same(up.mean(1) <= down.mean(1)):
         return "Your sides are swapped: you answer 1 where the sentence is closer to the negative prompts."
     if same(up.sum(1) > down.sum(1)):
-        return (
-            "You add the similarities up, so the side with more prompts wins. Use the average of each side."
-        )
+        return "You add the similarities up, so the side with more prompts wins. Use the average of each side."
     if same(up.max(1) > down.max(1)):
         return "You let the single closest prompt decide. A fair rule, but one odd prompt can take over; here we ask for the average."
     if same(s @ unit(few.mean(0, keepdims=True))[0] > s @ unit(many.mean(0, keepdims=True))[0]):
@@ -397,17 +421,36 @@ misconceptions = [
         "    return (s @ up.T > s @ down.T).ravel().astype(int)",
         "back to length 1",
     ),
-    ("def zero_shot(s, n, p):\n    return ((s @ p.T).mean(axis=1) > 0).astype(int)", "Compare the two sides"),
+    (
+        "def zero_shot(s, n, p):\n    return ((s @ p.T).mean(axis=1) > 0).astype(int)",
+        "Compare the two sides",
+    ),
     ("def zero_shot(s, n, p):\n    return s @ p.T", "shape"),
 ]
 
 # %%
-negative = ["A terrible film.", "Boring and badly written.", "A waste of time.",
-            "The acting is awful.", "I hated this movie.", "It fails on every level."]  # fmt: skip
-positive = ["A wonderful film.", "Gripping and beautifully written.", "Well worth your time.",
-            "The acting is superb.", "I loved this movie.", "It succeeds on every level."]  # fmt: skip
+negative = [
+    "A terrible film.",
+    "Boring and badly written.",
+    "A waste of time.",
+    "The acting is awful.",
+    "I hated this movie.",
+    "It fails on every level.",
+]
+positive = [
+    "A wonderful film.",
+    "Gripping and beautifully written.",
+    "Well worth your time.",
+    "The acting is superb.",
+    "I loved this movie.",
+    "It succeeds on every level.",
+]
+
+# %%
 one_pair = zero_shot(vectors, terrible[None], wonderful[None])
-six_pairs = zero_shot(vectors, unit(models.embeddings(negative)), unit(models.embeddings(positive)))
+six_pairs = zero_shot(
+    vectors, unit(models.embeddings(negative)), unit(models.embeddings(positive))
+)
 predictions["zero-shot"] = np.asarray(six_pairs).astype(int)
 print(f"one prompt per side:  {accuracy_score(labels, one_pair):.1%}")
 print(f"six prompts per side: {accuracy_score(labels, predictions['zero-shot']):.1%}")
@@ -426,13 +469,15 @@ tracking.record("zero_shot_accuracy", accuracy_score(labels, predictions["zero-s
 # %%
 def try_prompts(negative="I hated it.", positive="I loved it."):
     sides = [
-        [prompt.strip() for prompt in side.split("|") if prompt.strip()] for side in (negative, positive)
+        [prompt.strip() for prompt in side.split("|") if prompt.strip()]
+        for side in (negative, positive)
     ]
     if not all(sides):
         return print("Write at least one prompt on each side.")
     answers = zero_shot(vectors, *(unit(models.embeddings(side)) for side in sides))
     print(
-        f"{accuracy_score(labels, answers):.1%} right; says positive to {np.mean(answers):.0%} of the sentences"
+        f"{accuracy_score(labels, answers):.1%} right; "
+        f"says positive to {np.mean(answers):.0%} of the sentences"
     )
 
 
@@ -470,11 +515,16 @@ names = validation.features["label"].names
 matrix = confusion_matrix(labels, predictions["linear probe"])
 (true_negative, false_positive), (false_negative, true_positive) = matrix
 figure = plots.confusion(
-    matrix, names, title=f"The probe misses {false_negative} positive sentences and invents {false_positive}"
+    matrix,
+    names,
+    title=f"The probe misses {false_negative} positive sentences and invents {false_positive}",
 )
 plots.show(
     figure,
-    alt=f"Confusion matrix of the probe: {false_negative} positives missed, {false_positive} invented.",
+    alt=(
+        "Confusion matrix of the probe: "
+        f"{false_negative} positives missed, {false_positive} invented."
+    ),
 )
 
 # %% [markdown]
@@ -490,7 +540,10 @@ recall = true_positive / (true_positive + false_negative)
 f1 = 2 * precision * recall / (precision + recall)
 print(f"by hand:      precision {precision:.3f}  recall {recall:.3f}  F1 {f1:.3f}")
 
-scores = [score(labels, predictions["linear probe"]) for score in (precision_score, recall_score, f1_score)]
+scores = [
+    score(labels, predictions["linear probe"])
+    for score in (precision_score, recall_score, f1_score)
+]
 print("scikit-learn: precision {:.3f}  recall {:.3f}  F1 {:.3f}".format(*scores))
 assert np.allclose(scores, [precision, recall, f1])
 
@@ -513,11 +566,15 @@ def threshold_explorer(threshold=0.5, positives="as they are"):
     says = (probability[keep] >= threshold).astype(int)
     counts = confusion_matrix(labels[keep], says, labels=[0, 1])
     s = metrics.classification(labels[keep], says)
-    title = f"accuracy {s['accuracy']:.2f}, precision {s['precision']:.2f}, recall {s['recall']:.2f}, F1 {s['f1']:.2f}"
+    title = (
+        f"accuracy {s['accuracy']:.2f}, precision {s['precision']:.2f}, "
+        f"recall {s['recall']:.2f}, F1 {s['f1']:.2f}"
+    )
     figure = plots.confusion(counts, names, title=title)
     plots.show(figure, alt=f"Confusion matrix at threshold {threshold:.2f}, {title}.")
 
 
+# %%
 explorer = widgets.explore(
     threshold_explorer, threshold=(0.05, 0.95, 0.05), positives=["as they are", "20 %", "5 %"]
 )
@@ -605,14 +662,15 @@ figure = plots.histogram(
     100 * np.asarray(resampled),
     bins=100 * sentence_bins(resampled),
     markers={"lower end": 100 * low, "upper end": 100 * high},
-    title=f"The probe's accuracy is known to within about {50 * (high - low):.1f} points either way",
+    title=(
+        "The probe's accuracy is known to within about "
+        f"{50 * (high - low):.1f} points either way"
+    ),
     xlabel="accuracy of a resampled validation set (%)",
     ylabel="resampled sets",
 )
-plots.show(
-    figure,
-    alt=f"Bootstrap distribution of the probe's accuracy, 95 percent between {low:.3f} and {high:.3f}.",
-)
+alt = f"Bootstrap distribution of the probe's accuracy, 95 % from {low:.3f} to {high:.3f}."
+plots.show(figure, alt=alt)
 
 # %%
 print("our helper:              ", metrics.bootstrap_interval(correct))
@@ -632,7 +690,9 @@ print(f"from the standard error:  ± {1.96 * standard_error(correct.mean(), len(
 # How close does it come to the probe, which stands on a pretrained network?
 
 # %%
-guess = widgets.predict("tf-idf", "Accuracy of TF-IDF with logistic regression on validation", 50, 100, "%")
+guess = widgets.predict(
+    "tf-idf", "Accuracy of TF-IDF with logistic regression on validation", 50, 100, "%"
+)
 
 
 # %%
@@ -683,11 +743,15 @@ def average_score(model, inputs, held_out, n):
 
 curve = {
     "linear probe": [
-        average_score(LogisticRegression(max_iter=1000), train_features, features, n) for n in sizes
+        average_score(LogisticRegression(max_iter=1000), train_features, features, n)
+        for n in sizes
     ],
     "TF-IDF": [average_score(tfidf(best_C), train_texts, texts, n) for n in sizes],
 }
-sizes.append(len(train))  # all labels: there is only one such set, and its models are fitted already
+
+# %%
+# All labels: there is only one such set, and its models are fitted already.
+sizes.append(len(train))
 curve["linear probe"].append(probe.score(features, labels))
 curve["TF-IDF"].append(words.score(texts, labels))
 
@@ -697,16 +761,24 @@ figure = plots.lines(
     sizes,
     {name: [100 * score for score in series] for name, series in curve.items()},
     log_x=True,
-    title=f"Pretraining replaces labels: with {sizes[1]} of them it is worth {lead[1]:.0f} points",
+    title=(
+        f"Pretraining replaces labels: with {sizes[1]} of them it is worth {lead[1]:.0f} points"
+    ),
     xlabel="labelled training sentences",
     ylabel="validation accuracy (%)",
 )
 plots.show(
     figure,
-    alt=f"The probe leads by {lead[1]:.0f} points at {sizes[1]} labels, by {lead[-1]:.0f} at {sizes[-1]:,}.",
+    alt=(
+        f"The probe leads by {lead[1]:.0f} points at {sizes[1]} labels, "
+        f"by {lead[-1]:.0f} at {sizes[-1]:,}."
+    ),
 )
+
+# %%
 print(
-    f"The probe's lead shrinks from {lead[1]:+.1f} points at {sizes[1]} labels to {lead[-1]:+.1f} at {sizes[-1]:,}."
+    f"The probe's lead shrinks from {lead[1]:+.1f} points at "
+    f"{sizes[1]} labels to {lead[-1]:+.1f} at {sizes[-1]:,}."
 )
 
 # %% [markdown]
@@ -741,9 +813,7 @@ def check(answer):
         return "honest_model should be a pipeline like the colleague's: tfidf(10), fitted. The words and the weights belong together."
     vectorizer = answer[0]
     if not hasattr(vectorizer, "vocabulary_"):
-        return (
-            "This pipeline has the right parts but has not been fitted yet: call .fit with texts and labels."
-        )
+        return "This pipeline has the right parts but has not been fitted yet: call .fit with texts and labels."
     if np.mean(answer.predict(texts) == labels) > 0.93:
         return "Still too good to be true. The model has met these very sentences, with their labels, while it was fitted. Which sentences may it learn from?"
     known, allowed = set(vectorizer.vocabulary_), set(words[0].vocabulary_)
@@ -786,7 +856,9 @@ print(f"fitted on train only:              {honest_model.score(texts, labels):.1
 # much does that buy? One might expect a lot.
 
 # %%
-weighted = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(train_texts + texts)
+weighted = TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True).fit_transform(
+    train_texts + texts
+)
 classifier = LogisticRegression(C=10, max_iter=1000).fit(weighted[: len(train)], train_labels)
 peeked = classifier.predict(weighted[len(train) :]) == labels
 gain = metrics.paired_difference(peeked, honest_model.predict(texts) == labels)
@@ -807,13 +879,18 @@ intervals = {name: metrics.bootstrap_interval(values) for name, values in right.
 best = max(right, key=lambda name: right[name].mean())
 figure = plots.interval_bars(
     [f"{name} (seed 0)" if name == "fresh head" else name for name in intervals],
-    [[100 * getattr(i, end) for end in ("estimate", "low", "high")] for i in intervals.values()],
+    [
+        [100 * getattr(i, end) for end in ("estimate", "low", "high")]
+        for i in intervals.values()
+    ],
     reference=50,
     reference_label="coin",
     title=f"The bar for Day 4 is set by {best}: {right[best].mean():.1%}",
     xlabel="validation accuracy (%), 95 % interval",
 )
-plots.show(figure, alt=f"Accuracy of five baselines with 95 percent intervals; the highest is {best}.")
+plots.show(
+    figure, alt=f"Accuracy of five baselines with 95 percent intervals; the highest is {best}."
+)
 
 # %% [markdown]
 # Two intervals that overlap do not settle who is better, because both models answered the *same*
@@ -826,7 +903,8 @@ difference = metrics.paired_difference(right["TF-IDF"], right["linear probe"])
 test = metrics.mcnemar(right["TF-IDF"], right["linear probe"])
 print(f"TF-IDF minus probe: {difference}")
 print(
-    f"only TF-IDF right: {test.only_a} sentences, only the probe right: {test.only_b}, p = {test.p_value:.2g}"
+    f"only TF-IDF right: {test.only_a} sentences, "
+    f"only the probe right: {test.only_b}, p = {test.p_value:.2g}"
 )
 print(
     "A difference."
@@ -849,7 +927,9 @@ print(
 # %%
 table = validation.to_pandas()
 length = table.text.str.split().str.len()
-negated = table.text.str.contains(r"\b(?:not|no|never|nothing|neither|nor|without|hardly)\b|n't", case=False)
+negated = table.text.str.contains(
+    r"\b(?:not|no|never|nothing|neither|nor|without|hardly)\b|n't", case=False
+)
 slices = {
     "all": length > 0,
     "under 12 words": length < 12,
@@ -872,7 +952,10 @@ rows = {
 print(pd.DataFrame(rows).T.astype({"sentences": int}).round(3).to_string())
 
 # %%
-found = {name: metrics.bootstrap_interval(right["linear probe"][mask]) for name, mask in slices.items()}
+found = {
+    name: metrics.bootstrap_interval(right["linear probe"][mask])
+    for name, mask in slices.items()
+}
 weakest = min(found, key=lambda name: found[name].estimate)
 figure = plots.interval_bars(
     list(found),
@@ -882,7 +965,10 @@ figure = plots.interval_bars(
     title=f"The frozen probe is weakest on “{weakest}”: {found[weakest].estimate:.0%}",
     xlabel="accuracy of the linear probe (%), 95 % interval",
 )
-plots.show(figure, alt=f"Accuracy of the linear probe per slice with intervals; the lowest is {weakest}.")
+plots.show(
+    figure,
+    alt=f"Accuracy of the linear probe per slice with intervals; the lowest is {weakest}.",
+)
 
 # %% [markdown]
 # Small slices have wide intervals, and if you cut often enough, some slice looks terrible by luck alone.
@@ -891,7 +977,9 @@ plots.show(figure, alt=f"Accuracy of the linear probe per slice with intervals; 
 # word and little of what is being negated. And there are the mild ones. Read some of the worst cases before you go on.
 
 # %%
-surprise = np.where(labels == 1, 1 - probability, probability)  # how sure the probe was of the wrong answer
+surprise = np.where(
+    labels == 1, 1 - probability, probability
+)  # how sure the probe was of the wrong answer
 for row in np.argsort(-surprise)[:6]:
     print(f"{names[labels[row]]:<9} said {probability[row]:.0%} positive: {texts[row][:110]}")
 
@@ -924,7 +1012,9 @@ series = {"one person": [], "linear probe": [], "TF-IDF": []}
 if "ratings" in table:
     for low, high in bands.values():
         mask = (strength >= low) & (strength < high)
-        series["one person"].append(100 * human_agreement(table[mask]) if mask.any() else np.nan)
+        series["one person"].append(
+            100 * human_agreement(table[mask]) if mask.any() else np.nan
+        )
         for name in ("linear probe", "TF-IDF"):
             series[name].append(100 * right[name][mask].mean() if mask.any() else np.nan)
 
@@ -937,12 +1027,12 @@ if series["one person"]:
         xlabel="strength: mean rating, regardless of its sign (centre of the band)",
         ylabel="agrees with the label (%)",
     )
-    plots.show(
-        figure, alt="Agreement with the label rises with the strength of the rating, for people and models."
-    )
+    alt = "Agreement with the label rises with the rating's strength, for people and models."
+    plots.show(figure, alt=alt)
     mild = table[strength < 1]
     print(
-        f"On {len(mild)} mild sentences one person agrees with the label {human_agreement(mild):.0%} of the time,"
+        f"On {len(mild)} mild sentences one person agrees with "
+        f"the label {human_agreement(mild):.0%} of the time,"
     )
     print(f"on all {len(table):,} sentences {human_agreement(table):.0%}.")
 
@@ -1003,7 +1093,9 @@ settings_of = {
 }
 for name, answers in predictions.items():
     with tracking.start_run("sentiment-baselines", name):
-        mlflow.log_params({**settings_of[name], "split": "validation", "train_sentences": len(train)})
+        mlflow.log_params(
+            {**settings_of[name], "split": "validation", "train_sentences": len(train)}
+        )
         ends = {"accuracy_low": intervals[name].low, "accuracy_high": intervals[name].high}
         mlflow.log_metrics({**metrics.classification(labels, answers), **ends})
 
@@ -1011,7 +1103,9 @@ for name, answers in predictions.items():
 # And read back, as you will tomorrow. (Run the lesson twice and each baseline has two runs; we keep the latest.)
 
 # %%
-runs = mlflow.search_runs(experiment_names=["sentiment-baselines"], order_by=["start_time DESC"])
+runs = mlflow.search_runs(
+    experiment_names=["sentiment-baselines"], order_by=["start_time DESC"]
+)
 columns = {"tags.mlflow.runName": "baseline"} | {
     f"metrics.{name}": name
     for name in ("accuracy", "accuracy_low", "accuracy_high", "f1", "precision", "recall")
@@ -1036,7 +1130,9 @@ print(f"Test sentences still unread: {len(splits['test']):,}")
 # Put it into your journal, with one kind of sentence that the baseline gets wrong, in your own words.
 
 # %%
-my_words = ...  # for example: "It gets lost when a sentence praises one thing and damns another."
+my_words = (
+    ...
+)  # for example: "It gets lost when a sentence praises one thing and damns another."
 entry = f"Baseline to beat: {best}, validation accuracy {intervals[best]}."
 progress.write_journal("day03", f"{entry} {my_words}" if isinstance(my_words, str) else ...)
 

@@ -42,7 +42,8 @@ print({name: len(part) for name, part in reviews.items()})
 
 # %%
 words = make_pipeline(
-    TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=10, max_iter=1000)
+    TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True),
+    LogisticRegression(C=10, max_iter=1000),
 )
 words = words.fit(train["text"][:], train["label"][:])
 
@@ -55,10 +56,16 @@ baselines = {
     "linear probe": lambda texts: probe.predict(models.embeddings(texts)),
 }
 truth = np.array(validation["label"])
-right = {name: int((guess(validation["text"][:]) == truth).sum()) for name, guess in baselines.items()}
+right = {
+    name: int((guess(validation["text"][:]) == truth).sum())
+    for name, guess in baselines.items()
+}
 best_baseline = max(right, key=right.get)
 for name, count in right.items():
-    print(f"{name:<16} {count / len(truth):.1%} right, {len(truth) - count} of {len(truth)} sentences wrong")
+    print(
+        f"{name:<16} {count / len(truth):.1%} right, "
+        f"{len(truth) - count} of {len(truth)} sentences wrong"
+    )
 print(f"The bar to beat: {best_baseline}.")
 
 # %% [markdown]
@@ -94,7 +101,7 @@ guess = widgets.predict(
 
 
 # %% tags=["exercise"] exercise="day04/lora-forward" answer="lora_forward" minutes=8 difficulty=1
-# x: (batch, d_in).  base: the frozen nn.Linear.  A: (r, d_in).  B: (d_out, r).  alpha: a number.
+# x: (batch, d_in). base: the frozen nn.Linear. A: (r, d_in). B: (d_out, r). alpha: a number.
 # Return what the layer computes with its detour; shape (batch, d_out). r is in the shape of A.
 def lora_forward(x, base, A, B, alpha): ...
 
@@ -133,13 +140,9 @@ def check(answer):
     if same(plain + detour):
         return "The detour speaks at its natural volume. Where did the scaling go? Without it, another rank would need another learning rate."
     if same(plain + 6 * detour):
-        return (
-            "You multiply by alpha but never divide by the rank, so a larger rank would also be a louder one."
-        )
+        return "You multiply by alpha but never divide by the rank, so a larger rank would also be a louder one."
     if same(plain + 12 * detour):
-        return (
-            "You multiply by the rank where you should divide by it: doubling r would quadruple the update."
-        )
+        return "You multiply by the rank where you should divide by it: doubling r would quadruple the update."
     if same(3 * (plain + detour)):
         return "You scale the frozen layer too. Then the model changes before anything is learned; only the detour is scaled."
     if same(plain - base.bias + 3 * detour):
@@ -159,8 +162,14 @@ misconceptions = [
         "def lora_forward(x, base, A, B, alpha):\n    return alpha / A.shape[0] * (x @ A.T @ B.T)",
         "detour alone",
     ),
-    ("def lora_forward(x, base, A, B, alpha):\n    return base(x) + x @ A.T @ B.T", "scaling go"),
-    ("def lora_forward(x, base, A, B, alpha):\n    return base(x) + alpha * (x @ A.T @ B.T)", "never divide"),
+    (
+        "def lora_forward(x, base, A, B, alpha):\n    return base(x) + x @ A.T @ B.T",
+        "scaling go",
+    ),
+    (
+        "def lora_forward(x, base, A, B, alpha):\n    return base(x) + alpha * (x @ A.T @ B.T)",
+        "never divide",
+    ),
     (
         "def lora_forward(x, base, A, B, alpha):\n    return base(x) + alpha / A.shape[0] * (x @ A @ B)",
         "transposed",
@@ -230,7 +239,13 @@ def add_lora(model, targets, r, alpha):
 
 
 by_hand = add_lora(fresh_base(), targets, r=8, alpha=16).eval()
-print("wrapped:", targets, "in", sum(isinstance(part, LoRALinear) for part in by_hand.modules()), "places")
+print(
+    "wrapped:",
+    targets,
+    "in",
+    sum(isinstance(part, LoRALinear) for part in by_hand.modules()),
+    "places",
+)
 
 # %% [markdown]
 # We have put a random matrix into every layer of the model. How badly does that hurt? Three sentences,
@@ -238,7 +253,11 @@ print("wrapped:", targets, "in", sum(isinstance(part, LoRALinear) for part in by
 
 # %%
 tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
-sentences = ["A small miracle of a film.", "Two hours I will never get back.", "It has its moments."]
+sentences = [
+    "A small miracle of a film.",
+    "Two hours I will never get back.",
+    "It has its moments.",
+]
 batch = tokenizer(sentences, padding=True, return_tensors="pt")
 
 with torch.inference_mode():
@@ -281,7 +300,11 @@ print(f"gradient of A: {layer.A.grad.norm():.6f}    gradient of B: {layer.B.grad
 lora_config = ...
 # <solution>
 lora_config = LoraConfig(
-    r=8, lora_alpha=16, lora_dropout=0.05, target_modules=models.lora_targets(base), task_type="SEQ_CLS"
+    r=8,
+    lora_alpha=16,
+    lora_dropout=0.05,
+    target_modules=models.lora_targets(base),
+    task_type="SEQ_CLS",
 )
 # </solution>
 
@@ -291,15 +314,15 @@ def check(answer):
     import copy
 
     if not isinstance(answer, LoraConfig):
-        return f"This is a {type(answer).__name__}. PEFT wants an object made with LoraConfig(…)."
+        return (
+            f"This is a {type(answer).__name__}. PEFT wants an object made with LoraConfig(…)."
+        )
     if answer.r != 8:
         return f"The rank is {answer.r}, not 8: the detour would have another width, and today's counts would not fit."
     if answer.lora_alpha != 16:
         return f"lora_alpha is {answer.lora_alpha}: the detour would be scaled by {answer.lora_alpha / 8:g} instead of 2."
     if answer.task_type is not None and "SEQ_CLS" not in str(answer.task_type):
-        return (
-            f"The task_type is {answer.task_type}, which is another task. A review gets one label as a whole."
-        )
+        return f"The task_type is {answer.task_type}, which is another task. A review gets one label as a whole."
     if answer.task_type is None:
         return "There is no task_type, so PEFT would freeze the random head with everything else. A head that never learns reads nothing."
     if answer.lora_dropout != 0.05:
@@ -310,9 +333,13 @@ def check(answer):
         if isinstance(answer.target_modules, str):
             return f"PEFT reads the text {answer.target_modules!r} as a pattern for a layer's whole name, and none fits. Give it a list of names."
         return f"No layer of this model is called {answer.target_modules}. Other model families use other names; look at the list printed above."
-    found = {name.split(".")[-2] for name, _ in wrapped.named_modules() if name.endswith("lora_A")}
+    found = {
+        name.split(".")[-2] for name, _ in wrapped.named_modules() if name.endswith("lora_A")
+    }
     if missing := set(targets) - found:
-        return f"The detour is missing on {sorted(missing)}: both query and value should get one."
+        return (
+            f"The detour is missing on {sorted(missing)}: both query and value should get one."
+        )
     if extra := found - set(targets):
         return f"You also adapt {sorted(extra)}. That trains more than the recipe asks for; today it is query and value only."
     return None
@@ -340,7 +367,10 @@ misconceptions = [
         'lora_config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules="query", task_type="SEQ_CLS")',
         "a list of names",
     ),
-    ('lora_config = LoraConfig(r=8, lora_dropout=0.05, task_type="SEQ_CLS")', "lora_alpha is 8"),
+    (
+        'lora_config = LoraConfig(r=8, lora_dropout=0.05, task_type="SEQ_CLS")',
+        "lora_alpha is 8",
+    ),
     ('lora_config = dict(r=8, lora_alpha=16, task_type="SEQ_CLS")', "made with LoraConfig"),
     (
         'lora_config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules=["query"], task_type="SEQ_CLS")',
@@ -377,9 +407,9 @@ assert torch.allclose(hand, peft, atol=1e-4)
 # How much is "a sliver"? Work it out before you let the machine count.
 
 # %% tags=["exercise"] exercise="day04/trainable-count" answer="trainable_count" minutes=8 difficulty=2
-# How many numbers will training change? Each adapted matrix gets an A and a B. This model adapts
-# 2 square matrices of size hidden × hidden in each of its layers, with r = 8. PEFT also trains
-# the head.
+# How many numbers will training change? Each adapted matrix gets an A and a B. This model
+# adapts 2 square matrices of size hidden × hidden in each of its layers, with r = 8. PEFT also
+# trains the head.
 hidden, layers = base.config.hidden_size, base.config.num_hidden_layers
 head = models.count_parameters(base).groups["head"]
 trainable_count = ...
@@ -400,7 +430,9 @@ def check(answer):
     if answer == depth * 2 * pair + head_size:
         return None
     if answer == depth * 2 * pair:
-        return "That is the adapter alone. Which other part of the model is new and has to learn?"
+        return (
+            "That is the adapter alone. Which other part of the model is new and has to learn?"
+        )
     if answer in (depth * pair + head_size, depth * pair):
         return "That is half of it. Query and value are two matrices per layer, and each gets two thin ones: A with shape (8, hidden) and B with shape (hidden, 8)."
     if answer in (2 * pair + head_size, 2 * pair):
@@ -489,9 +521,7 @@ def check(answer):
     if value == quoted_count(distil, 8):
         return "Still the quoted number. Line by line: is each name in the function the quantity it pretends to be?"
     if value == 739_586:
-        return (
-            "That counts the head as well. The function speaks of A and B only; the head joins in a moment."
-        )
+        return "That counts the head as well. The function speaks of A and B only; the head joins in a moment."
     if value != right(distil, 8):
         return f"DistilBERT comes out as {value:,}. Build it with models.build_empty, wrap it with PEFT and count, if you want to know what it should be."
     try:
@@ -519,7 +549,10 @@ misconceptions = [
         "def adapter_parameters(config, r):\n    return 2 * config.n_layers * r * 2 * config.dim",
         "every encoder's config knows",
     ),
-    ("def adapter_parameters(config, r):\n    return quoted_count(config, r) // 2", "repaired the symptom"),
+    (
+        "def adapter_parameters(config, r):\n    return quoted_count(config, r) // 2",
+        "repaired the symptom",
+    ),
     (
         "def adapter_parameters(config, r):\n    return config.num_hidden_layers * r * config.hidden_size * 2 // 2",
         "comes out as 36,864",
@@ -536,7 +569,8 @@ recipe = LoraConfig(r=8, lora_alpha=16, target_modules=["q_lin", "v_lin"], task_
 counted = models.count_parameters(get_peft_model(distilbert, recipe))
 
 print(
-    f"adapter   {counted.trainable_groups['adapter']:>9,}   your function: {adapter_parameters(distilbert.config, 8):,}"
+    f"adapter   {counted.trainable_groups['adapter']:>9,}   your function: "
+    f"{adapter_parameters(distilbert.config, 8):,}"
 )
 print(f"head      {counted.trainable_groups['head']:>9,}")
 print(f"together  {counted.trainable:>9,}   {counted.share:.2%} of DistilBERT")
@@ -560,15 +594,15 @@ def count_for(model="distilbert-base", r=8):
     parts = counted.trainable_groups
     share = parts["head"] / counted.trainable
     title = f"r = {r}: {counted.trainable:,} trained, {share:.0%} of them in the head"
-    figure = plots.bars(
-        ["adapter", "head"], [parts["adapter"], parts["head"]], title=title, xlabel="trained parameters"
-    )
-    plots.show(
-        figure, alt=f"Bars for {model} at rank {r}: adapter {parts['adapter']:,}, head {parts['head']:,}."
-    )
+    counts = [parts["adapter"], parts["head"]]
+    figure = plots.bars(["adapter", "head"], counts, title=title, xlabel="trained parameters")
+    alt = f"Bars for {model} at rank {r}: adapter {parts['adapter']:,}, head {parts['head']:,}."
+    plots.show(figure, alt=alt)
 
 
-widgets.explore(count_for, model=["distilbert-base", "bert-base", "today"], r=[1, 2, 4, 8, 16, 32, 64])
+widgets.explore(
+    count_for, model=["distilbert-base", "bert-base", "today"], r=[1, 2, 4, 8, 16, 32, 64]
+)
 
 # %% [markdown]
 # ## `TrainingArguments` and `Trainer` in plain sight
@@ -612,7 +646,7 @@ args = training.arguments(
     learning_rate=learning_rate,
     num_train_epochs=epochs,
     per_device_train_batch_size=batch_size,
-    eval_strategy="epoch",  # measure on the validation split after each epoch; the default is never
+    eval_strategy="epoch",  # measure on the validation split then; the default is never
 )
 
 # %% [markdown]
@@ -624,7 +658,8 @@ plain = TrainingArguments(output_dir=args.output_dir).to_dict()
 ours = args.to_dict()
 changed = [key for key in ours if ours[key] != plain[key]]
 pd.DataFrame(
-    {"ours": [ours[key] for key in changed], "default": [plain[key] for key in changed]}, index=changed
+    {"ours": [ours[key] for key in changed], "default": [plain[key] for key in changed]},
+    index=changed,
 )
 
 # %% [markdown]
@@ -695,7 +730,9 @@ trainer = Trainer(
 # nothing, so it gives each of the two classes about one half.
 
 # %%
-loss_guess = widgets.predict("day04-first-loss", "Loss on the validation split before training", 0, 3)
+loss_guess = widgets.predict(
+    "day04-first-loss", "Loss on the validation split before training", 0, 3
+)
 
 # %%
 untrained = torch.tensor(training.predict(model, tokens["validation"]))
@@ -722,9 +759,13 @@ steps = [(row["step"], row["loss"]) for row in run.history if "loss" in row]
 checks = [row for row in run.history if "eval_loss" in row]
 for row in checks:
     print(
-        f"epoch {row['epoch']:.0f}: validation loss {row['eval_loss']:.3f}, accuracy {row['eval_accuracy']:.1%}"
+        f"epoch {row['epoch']:.0f}: validation loss {row['eval_loss']:.3f}, "
+        f"accuracy {row['eval_accuracy']:.1%}"
     )
-print(f"{run.seconds:.0f} s of training; peak memory of this session {memory.human(memory.peak_rss())}")
+print(
+    f"{run.seconds:.0f} s of training; "
+    f"peak memory of this session {memory.human(memory.peak_rss())}"
+)
 for name, trained in {"what we train": trainable_parameters, "everything": whole_model}.items():
     print(f"to train {name}: {memory.human(3 * 4 * trained)} for gradients and optimizer state")
 
@@ -744,7 +785,9 @@ for (name, points), style in zip(curves.items(), ("-", "o--"), strict=True):
     side = "bottom" if points[-1][1] >= max(steps[-1][1], checks[-1]["eval_loss"]) else "top"
     axes.annotate(f" {name}", points[-1], color=line.get_color(), va=side)
 axes.axhline(math.log(2), color="#777777", lw=1, ls=":")
-axes.annotate("ln 2: a coin", (steps[-1][0], math.log(2)), ha="right", va="bottom", color="#777777")
+axes.annotate(
+    "ln 2: a coin", (steps[-1][0], math.log(2)), ha="right", va="bottom", color="#777777"
+)
 axes.set(xlabel="optimizer step", ylabel="loss (mean per sentence)", ylim=(0, 0.8))
 axes.set_xmargin(0.14)
 axes.set_title(f"From a coin toss down: {ending}")
@@ -781,20 +824,29 @@ def best_epoch(history):
 
 # %% tags=["check"] exercise="day04/best-epoch"
 def check(answer):
-    losses = [(0.68, 0.65, 0.62), (0.5, 0.5, 0.8), (0.4, 0.41, 0.82), (0.25, 0.44, 0.84), (0.12, 0.6, 0.83)]
+    losses = [
+        (0.68, 0.65, 0.62),
+        (0.5, 0.5, 0.8),
+        (0.4, 0.41, 0.82),
+        (0.25, 0.44, 0.84),
+        (0.12, 0.6, 0.83),
+    ]
     history = []
     for number, (loss, eval_loss, accuracy) in enumerate(losses, 1):
         history.append({"loss": loss, "epoch": float(number), "step": 50 * number})
         history.append(
-            {"eval_loss": eval_loss, "eval_accuracy": accuracy, "epoch": float(number), "step": 50 * number}
+            {
+                "eval_loss": eval_loss,
+                "eval_accuracy": accuracy,
+                "epoch": float(number),
+                "step": 50 * number,
+            }
         )
     history.append({"train_runtime": 9.0, "train_loss": 0.39, "epoch": 5.0, "step": 250})
     try:
         value = answer([dict(row) for row in history])
     except KeyError as error:
-        return (
-            f"Not every row has the key {error}. Which rows belong to a validation check? Pick those first."
-        )
+        return f"Not every row has the key {error}. Which rows belong to a validation check? Pick those first."
     if isinstance(value, dict):
         return "You return the whole row. The epoch is one of its entries."
     if value == 5:
@@ -808,7 +860,9 @@ def check(answer):
     if value == 2:
         return "You return 2, and the answer in our trial run is 3. Is yours a position in a list? Those count from zero; the row knows its epoch."
     if value != 3:
-        return f"In our trial run the validation loss is lowest at epoch 3; you return {value!r}."
+        return (
+            f"In our trial run the validation loss is lowest at epoch 3; you return {value!r}."
+        )
     return None
 
 
@@ -847,7 +901,10 @@ misconceptions = [
 # %%
 by_loss = best_epoch(run.history)
 by_accuracy = max(checks, key=lambda row: row["eval_accuracy"])["epoch"]
-print(f"lowest validation loss: epoch {by_loss:.0f};  highest validation accuracy: epoch {by_accuracy:.0f}")
+print(
+    f"lowest validation loss: epoch {by_loss:.0f}; "
+    f" highest validation accuracy: epoch {by_accuracy:.0f}"
+)
 
 # %% [markdown]
 # If the two disagree, that is no contradiction. Accuracy only asks which class is ahead. The loss also asks how
@@ -885,7 +942,8 @@ print(f"largest difference of a logit over {len(truth)} sentences: {difference}"
 assert difference < 1e-3
 validation_accuracy = float((validation_logits.argmax(axis=1) == truth).mean())
 print(
-    f"validation accuracy {validation_accuracy:.1%}, the baseline's was {right[best_baseline] / len(truth):.1%}"
+    f"validation accuracy {validation_accuracy:.1%}, "
+    f"the baseline's was {right[best_baseline] / len(truth):.1%}"
 )
 
 # %% [markdown]
@@ -906,19 +964,27 @@ tuned_right = test_logits.argmax(axis=1) == test_truth
 baseline_right = baselines[best_baseline](test["text"][:]) == test_truth
 
 # %%
-intervals = [metrics.bootstrap_interval(baseline_right), metrics.bootstrap_interval(tuned_right)]
+intervals = [metrics.bootstrap_interval(right) for right in (baseline_right, tuned_right)]
 percent = [(100 * part.estimate, 100 * part.low, 100 * part.high) for part in intervals]
 figure = plots.interval_bars(
     [f"baseline: {best_baseline}", "LoRA, r = 8"],
     percent,
     guess=guess,
-    title=f"On {len(test_truth):,} unseen sentences: {percent[0][0]:.1f} % and {percent[1][0]:.1f} % right",
+    title=(
+        f"On {len(test_truth):,} unseen sentences: "
+        f"{percent[0][0]:.1f} % and {percent[1][0]:.1f} % right"
+    ),
     xlabel="test accuracy (%), with 95 % intervals",
 )
 plots.show(
     figure,
-    alt=f"Test accuracy {percent[0][0]:.1f} % for the baseline, {percent[1][0]:.1f} % for LoRA, with intervals.",
+    alt=(
+        f"Test accuracy {percent[0][0]:.1f} % for the baseline, "
+        f"{percent[1][0]:.1f} % for LoRA, with intervals."
+    ),
 )
+
+# %%
 guess.compare(percent[1][0])
 
 # %% [markdown]
@@ -1004,13 +1070,17 @@ mcnemar = metrics.mcnemar(tuned_right, baseline_right)
 
 print(f"won {len(won)}, lost {len(lost)}, unchanged {len(test_truth) - len(won) - len(lost)}")
 print(
-    f"margin: {100 * margin.estimate:+.1f} points, 95 % interval {100 * margin.low:+.1f} to {100 * margin.high:+.1f}"
+    f"margin: {100 * margin.estimate:+.1f} points, "
+    f"95 % interval {100 * margin.low:+.1f} to {100 * margin.high:+.1f}"
 )
 print(f"McNemar's test: p = {mcnemar.p_value:.2g}")
 if margin.excludes_zero:
     print("The interval excludes zero: on sentences like these, the difference is real.")
 else:
-    print("The interval includes zero: with this many test sentences, the difference could be luck.")
+    print(
+        "The interval includes zero: with this many "
+        "test sentences, the difference could be luck."
+    )
 
 # %% [markdown]
 # The margin is simply (won − lost) / n. Its interval comes from the *paired bootstrap*: draw the test sentences again
@@ -1032,7 +1102,9 @@ def read(positions, title):
         rating = f", raters {test[at]['rating']:+.1f}" if "rating" in test.column_names else ""
         line = f"[{names[test_truth[at]]}{rating}] {test[at]['text']}"
         print(textwrap.fill(line, 96, subsequent_indent="    "))
-        print(f"    tuned model: {names[confidence[at].argmax()]}, {confidence[at].max():.0%}\n")
+        print(
+            f"    tuned model: {names[confidence[at].argmax()]}, {confidence[at].max():.0%}\n"
+        )
 
 
 read(won, "WON: the baseline misread these, the tuned model does not.")
@@ -1065,16 +1137,28 @@ if what_got_better != "…":
 from labhelpers import cards, tracking
 
 adapted = ", ".join(sorted({name.rpartition(".")[2] for name in model.targeted_module_names}))
-shape = f"{base.config.model_type}, {base.config.num_hidden_layers} layers, width {base.config.hidden_size}"
+shape = (
+    f"{base.config.model_type}, {base.config.num_hidden_layers} layers, "
+    f"width {base.config.hidden_size}"
+)
+
+# %%
+encoder = models.source("encoder").split("/")[-1]
 facts = {
-    "Base model": f"{models.source('encoder').split('/')[-1]} ({shape}); the adapter fits no other",
+    "Base model": f"{encoder} ({shape}); the adapter fits no other",
     "Test accuracy": f"{intervals[1]} on {len(test_truth):,} sentences, opened once",
     "Baseline": f"{best_baseline}, {intervals[0]}",
     "Margin over the baseline": f"{margin}, McNemar p = {mcnemar.p_value:.2g}",
     "Validation accuracy": f"{validation_accuracy:.3f}",
-    "Trained parameters": f"{trainable_parameters:,} (adapter and head), {adapter_bytes:,} bytes",
-    "Recipe": f"LoRA r={lora_config.r}, alpha={lora_config.lora_alpha}, dropout={lora_config.lora_dropout}, on {adapted}",
-    "Training": f"{epochs} epochs, learning rate {learning_rate:g}, batch {batch_size}, seed {lab.seed}, {run.seconds:.0f} s on {settings.device()}",
+    "Trained parameters": f"{trainable_parameters:,} with the head, {adapter_bytes:,} bytes",
+    "Recipe": (
+        f"LoRA r={lora_config.r}, alpha={lora_config.lora_alpha}, "
+        f"dropout={lora_config.lora_dropout}, on {adapted}"
+    ),
+    "Training": (
+        f"{epochs} epochs, learning rate {learning_rate:g}, batch {batch_size}, "
+        f"seed {lab.seed}, {run.seconds:.0f} s on {settings.device()}"
+    ),
     "Data": f"{len(train):,} training sentences, split and de-duplicated on Day 2",
 }
 rows = "\n".join(f"| {name} | {value} |" for name, value in facts.items())
@@ -1121,9 +1205,19 @@ results = {
 }
 
 # %%
-chosen = {"learning_rate": learning_rate, "epochs": epochs, "batch_size": batch_size, "seed": lab.seed}
-chosen |= {"r": lora_config.r, "lora_alpha": lora_config.lora_alpha, "lora_dropout": lora_config.lora_dropout}
+chosen = {
+    "learning_rate": learning_rate,
+    "epochs": epochs,
+    "batch_size": batch_size,
+    "seed": lab.seed,
+}
+chosen |= {
+    "r": lora_config.r,
+    "lora_alpha": lora_config.lora_alpha,
+    "lora_dropout": lora_config.lora_dropout,
+}
 
+# %%
 with tracking.start_run("sentiment", "day04-first-lora"):
     mlflow.log_params(chosen | {"target_modules": adapted})
     for step, value in steps:
@@ -1327,11 +1421,17 @@ lengths = np.array([len(ids) for ids in tokens["train"]["input_ids"]])
 
 
 def padded(order, size):
-    return sum(len(part) * lengths[part].max() for part in np.split(order, range(size, len(order), size)))
+    return sum(
+        len(part) * lengths[part].max()
+        for part in np.split(order, range(size, len(order), size))
+    )
 
 
 shuffled = np.random.default_rng(lab.seed).permutation(len(lengths))
-for label, order in {"random batches": shuffled, "similar lengths": np.argsort(lengths)}.items():
+for label, order in {
+    "random batches": shuffled,
+    "similar lengths": np.argsort(lengths),
+}.items():
     waste = 1 - lengths.sum() / padded(order, batch_size)
     print(f"{label:<16} {waste:.0%} of all computed tokens are padding")
 print(f"A training sentence has {lengths.mean():.0f} tokens on average.")

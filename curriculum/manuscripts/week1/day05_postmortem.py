@@ -19,7 +19,8 @@ import torch
 from scipy.stats import studentized_range
 from torch import nn
 
-from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings, tracking, widgets
+from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings
+from labhelpers import tracking, widgets
 
 lab = settings.start("day05")
 
@@ -43,13 +44,8 @@ names = validation.features["label"].names
 
 # %%
 from peft import LoraConfig, get_peft_model
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    set_seed,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import DataCollatorWithPadding, Trainer, set_seed
 
 from labhelpers import training
 
@@ -60,13 +56,15 @@ collator = DataCollatorWithPadding(tokenizer)
 
 # %%
 def lora_model(r=8, which="attention", alpha=16, seed=lab.seed):
-    """Day 4's model: a frozen encoder, a fresh head, and LoRA on the layers named by `which`."""
+    """Day 4's model: a frozen encoder, a fresh head, LoRA on the layers named by `which`."""
     set_seed(seed)
     base = AutoModelForSequenceClassification.from_pretrained(
         models.source("encoder"), num_labels=2, **training.load_options()
     )
     targets = models.lora_targets(base, which)
-    recipe = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.05, target_modules=targets, task_type="SEQ_CLS")
+    recipe = LoraConfig(
+        r=r, lora_alpha=alpha, lora_dropout=0.05, target_modules=targets, task_type="SEQ_CLS"
+    )
     model = get_peft_model(base, recipe)
     training.keep_adapters_precise(model)
     return model
@@ -117,8 +115,12 @@ print(f"{right.sum():,} of {len(right):,} validation sentences right; {(~right).
 
 # %%
 sure_guess = widgets.predict(
-    "day05-sure-and-wrong", "Of the wrong answers, how many are given with more than 90 % confidence?", 0, 100, "%"
-)  # fmt: skip
+    "day05-sure-and-wrong",
+    "Of the wrong answers, how many are given with more than 90 % confidence?",
+    0,
+    100,
+    "%",
+)
 
 # %% [markdown]
 # ## Your own logs
@@ -143,7 +145,10 @@ log[columns].iloc[[0, 1, 2, -3, -2, -1]].round(4)
 # %%
 first_loss = log["loss"].dropna().iloc[0]
 print(f"first training loss {first_loss:.3f}, and ln 2 = {math.log(2):.3f}")
-print(f"A table whose losses begin at 2.45 would belong to about {math.exp(2.45):.0f} classes, not to two.")
+print(
+    "A table whose losses begin at 2.45 would belong "
+    f"to about {math.exp(2.45):.0f} classes, not to two."
+)
 
 # %% [markdown]
 # You will see such tables in tutorials about two classes. Either they were made up, or something was wired
@@ -163,7 +168,9 @@ def smooth(values, window): ...
 
 # <solution>
 def smooth(values, window):
-    return [float(np.mean(values[max(0, at + 1 - window) : at + 1])) for at in range(len(values))]
+    return [
+        float(np.mean(values[max(0, at + 1 - window) : at + 1])) for at in range(len(values))
+    ]
 
 
 # </solution>
@@ -185,7 +192,9 @@ def check(answer):
 
     if same(6, 3, 3, 4, 10):
         return (
-            None if np.allclose(answer(list(values), 1), values) else "A window of 1 should change nothing."
+            None
+            if np.allclose(answer(list(values), 1), values)
+            else "A window of 1 should change nothing."
         )
     if same(2, 2, 3, 4, 10):
         return "The first two values are too small: you divide by the whole window where fewer values are there. It would look as if the run began with a climb."
@@ -245,11 +254,15 @@ def look(quantity="loss", window=5):
     raw = points[quantity].tolist()
     series = {"as logged": raw, f"mean of the last {window}": smooth(raw, window)}
     title = f"{quantity}: from {raw[0]:.3g} to {raw[-1]:.3g}"
-    figure = plots.lines(points["step"], series, title=title, xlabel="optimizer step", ylabel=quantity)
+    figure = plots.lines(
+        points["step"], series, title=title, xlabel="optimizer step", ylabel=quantity
+    )
     plots.show(figure, alt=f"{title}, over {len(raw)} logged points, raw and smoothed.")
 
 
-widgets.explore(look, quantity=["loss", "grad_norm", "learning_rate", "eval_loss"], window=(1, 25))
+widgets.explore(
+    look, quantity=["loss", "grad_norm", "learning_rate", "eval_loss"], window=(1, 25)
+)
 
 # %% [markdown]
 # A trailing mean is always late: it shows where the loss was, about half a window ago. Smooth as little as
@@ -259,9 +272,13 @@ widgets.explore(look, quantity=["loss", "grad_norm", "learning_rate", "eval_loss
 
 # %%
 train_rows, checks = log.dropna(subset=["loss"]), log.dropna(subset=["eval_loss"])
+steps, losses = train_rows["step"].tolist(), smooth(train_rows["loss"].tolist(), 5)
+last_check = checks.iloc[-1]
+finding = f"Training ends at {losses[-1]:.2f}, validation at {last_check['eval_loss']:.2f}"
+
+# %%
 wall = plt.figure(figsize=(7.2, 6.2), layout="constrained")
 panels = wall.subplots(3, 1, sharex=True, height_ratios=(2, 1, 1))
-steps, losses = train_rows["step"].tolist(), smooth(train_rows["loss"].tolist(), 5)
 panels[0].plot(steps, losses)
 panels[0].plot(checks["step"], checks["eval_loss"], "o--")
 panels[0].axhline(math.log(2), color="#777777", lw=1, ls=":")
@@ -271,9 +288,13 @@ panels[2].axhline(args.max_grad_norm, color="#777777", lw=1, ls=":")
 for axes, label in zip(panels, ("loss", "learning rate", "gradient norm"), strict=True):
     axes.set_ylabel(label)
 panels[2].set_xlabel("optimizer step")
-panels[0].annotate("training (mean of 5)", (steps[8], losses[8]), (10, 4), textcoords="offset points", color="#0072B2")  # fmt: skip
-panels[0].annotate("validation", (checks["step"].iloc[-1], checks["eval_loss"].iloc[-1]), (0, 6), textcoords="offset points", ha="right", color="#D55E00")  # fmt: skip
-finding = f"Training ends at {losses[-1]:.2f}, validation at {checks['eval_loss'].iloc[-1]:.2f}"
+ends = (last_check["step"], last_check["eval_loss"])
+for label, spot, shift, side, colour in (
+    ("training (mean of 5)", (steps[8], losses[8]), (10, 4), "left", "#0072B2"),
+    ("validation", ends, (0, 6), "right", "#D55E00"),
+):
+    axes = panels[0]
+    axes.annotate(label, spot, shift, textcoords="offset points", ha=side, color=colour)
 wall.suptitle(finding, x=0.01, ha="left")
 plots.show(wall, alt=f"Loss, learning rate and gradient norm over the run. {finding}.")
 
@@ -288,11 +309,18 @@ total = int(log["step"].max())
 warm = math.ceil(0.1 * total)
 done = train_rows["step"] - 1  # the rate of step 1 was set when 0 steps were done
 straight = learning_rate * np.minimum(done / warm, (total - done) / (total - warm))
-print(f"largest distance from the formula: {(train_rows['learning_rate'] - straight).abs().max():.1e}")
+print(
+    "largest distance from the formula: "
+    f"{(train_rows['learning_rate'] - straight).abs().max():.1e}"
+)
 
-per_step = learning_rate * np.minimum(np.arange(total) / warm, (total - np.arange(total)) / (total - warm))
+per_step = learning_rate * np.minimum(
+    np.arange(total) / warm, (total - np.arange(total)) / (total - warm)
+)
 last_third = per_step[-(total // 3) :].sum() / per_step.sum()
-print(f"The last third of the steps gets {last_third:.0%} of all the learning rate that is spent.")
+print(
+    f"The last third of the steps gets {last_third:.0%} of all the learning rate that is spent."
+)
 
 # %% [markdown]
 # So the end of a run is for fine work. A curve that flattens there may belong to a model that has learnt all it
@@ -311,9 +339,13 @@ explorers.learning_rate_schedules()
 
 # %%
 norms = train_rows["grad_norm"]
-for part, rows in zip(("first", "second", "last"), np.array_split(norms.to_numpy(), 3), strict=True):
-    print(f"{part:<7} third: median {np.median(rows):.2f}, largest {rows.max():.2f}, "
-          f"clipped in {(rows > args.max_grad_norm).mean():.0%} of the logged steps")  # fmt: skip
+for part, rows in zip(
+    ("first", "second", "last"), np.array_split(norms.to_numpy(), 3), strict=True
+):
+    print(
+        f"{part:<7} third: median {np.median(rows):.2f}, largest {rows.max():.2f}, "
+        f"clipped in {(rows > args.max_grad_norm).mean():.0%} of the logged steps"
+    )
 
 # %% [markdown]
 # Is that high or low? There is no healthy value for all models; it depends on what is trained and how the
@@ -347,7 +379,9 @@ patients = dict(zip("ABCD", map(recorded_runs.load, map(str, drawn)), strict=Tru
 
 # %%
 def curve(history, key, window=1):
-    points = [(row["step"], row[key]) for row in history if key in row and np.isfinite(row[key])]
+    points = [
+        (row["step"], row[key]) for row in history if key in row and np.isfinite(row[key])
+    ]
     steps, values = zip(*points, strict=True)
     return steps, smooth(list(values), window)
 
@@ -359,15 +393,23 @@ def chart(axes, history, **look):
 
 # %%
 ward = plt.figure(figsize=(7.2, 5.6), layout="constrained")
-for axes, (letter, patient) in zip(ward.subplots(2, 2, sharey=True).flat, patients.items(), strict=True):
+for axes, (letter, patient) in zip(
+    ward.subplots(2, 2, sharey=True).flat, patients.items(), strict=True
+):
     chart(axes, healthy.history, lw=1, alpha=0.4)
     chart(axes, patient.history)
     axes.axhline(math.log(2), color="#777777", lw=1, ls=":")
     axes.set(title=f"Patient {letter}", ylim=(0, 1.4), xlabel="optimizer step")
 ward.supylabel("loss", fontsize=10)
-ward.suptitle("Four sick runs: training solid, validation dashed, the healthy run thin", x=0.01, ha="left")
+ward.suptitle(
+    "Four sick runs: training solid, validation dashed, the healthy run thin", x=0.01, ha="left"
+)
 plots.show(
-    ward, alt="Loss curves of four sick runs, patients A to D, each with the healthy run as a thin line."
+    ward,
+    alt=(
+        "Loss curves of four sick runs, patients A to D, "
+        "each with the healthy run as a thin line."
+    ),
 )
 
 # %% [markdown]
@@ -393,7 +435,10 @@ def examine(patient="A", quantity="loss", beside_the_healthy_run=False):
     axes.set_xlim(0, 1.25 * steps[-1])
     axes.set_yscale("log" if quantity == "grad_norm" else "linear")
     values = curve(patients[patient].history, quantity)[1]
-    title = f"Patient {patient}: {quantity} ends at {values[-1]:.3g}, its highest is {max(values):.3g}"
+    title = (
+        f"Patient {patient}: {quantity} ends at {values[-1]:.3g}, "
+        f"its highest is {max(values):.3g}"
+    )
     axes.set(title=title, xlabel="optimizer step", ylabel=quantity)
     plots.show(figure, alt=f"{quantity} over the run. {title}.")
 
@@ -414,13 +459,22 @@ widgets.explore(
 # labels". Each occurs once. Write a dictionary: {"A": "…", "B": "…", "C": "…", "D": "…"}
 diagnosis = ...
 # <solution>
-diagnosis = {"A": "wrong labels", "B": "rate too high", "C": "rate too low", "D": "trained too long"}
+diagnosis = {
+    "A": "wrong labels",
+    "B": "rate too high",
+    "C": "rate too low",
+    "D": "trained too long",
+}
 # </solution>
 
 
 # %% tags=["check"] exercise="day05/diagnosis"
 def check(answer):
-    said = {"too_high": "rate too high", "too_low": "rate too low", "too_long": "trained too long"}
+    said = {
+        "too_high": "rate too high",
+        "too_low": "rate too low",
+        "too_long": "trained too long",
+    }
     truths = {letter: said.get(run.name, "wrong labels") for letter, run in patients.items()}
     if not isinstance(answer, dict):
         return f"This is a {type(answer).__name__}. A dictionary is wanted, from the patient's letter to a diagnosis."
@@ -483,10 +537,13 @@ misconceptions = [
 for letter, patient in [*patients.items(), ("–", healthy)]:
     ending = patient.stopped or f"{patient.validation_accuracy:.1%} right on validation"
     illness = diagnosis.get(letter, "none")
-    print(f"{letter}  {illness:<17} {textwrap.fill(patient.note, 78, subsequent_indent=' ' * 21)}")
+    print(
+        f"{letter}  {illness:<17} {textwrap.fill(patient.note, 78, subsequent_indent=' ' * 21)}"
+    )
     print(f"{'':21}{ending}")
 print(
-    f"The same answer to every sentence would be right on {truth.mean():.1%} or {1 - truth.mean():.1%} of them."
+    "The same answer to every sentence would be right on "
+    f"{truth.mean():.1%} or {1 - truth.mean():.1%} of them."
 )
 
 # %% [markdown]
@@ -497,10 +554,14 @@ print(
 (broken,) = (patient for patient in patients.values() if patient.name == "too_high")
 rows = [row for row in broken.history if "loss" in row]
 alarm = next(row for row in rows if row["grad_norm"] > 10)
-print(f"step {alarm['step']}: the gradient norm is above 10 for the first time, at {alarm['grad_norm']:.0f}; "
-      f"the loss is {alarm['loss']:.2f}")  # fmt: skip
 print(
-    f"step {rows[-1]['step']}: the gradient norm is {rows[-1]['grad_norm']:,.0f}; the loss is {rows[-1]['loss']:.2f}"
+    f"step {alarm['step']}: the gradient norm is above "
+    f"10 for the first time, at {alarm['grad_norm']:.0f}; "
+    f"the loss is {alarm['loss']:.2f}"
+)
+print(
+    f"step {rows[-1]['step']}: the gradient norm is {rows[-1]['grad_norm']:,.0f}; "
+    f"the loss is {rows[-1]['loss']:.2f}"
 )
 
 # %% [markdown]
@@ -525,7 +586,10 @@ for when, row in {
     "lowest loss": min(checks, key=lambda row: row["eval_loss"]),
     "the end": checks[-1],
 }.items():
-    print(f"{when:<12} step {row['step']}: loss {row['eval_loss']:.2f}, accuracy {row['eval_accuracy']:.1%}")
+    print(
+        f"{when:<12} step {row['step']}: loss {row['eval_loss']:.2f}, "
+        f"accuracy {row['eval_accuracy']:.1%}"
+    )
 
 # %% [markdown]
 # The model did not become more wrong while its loss doubled. It became far too sure of what it gets wrong.
@@ -544,7 +608,10 @@ flipped = recorded_runs.recipe("bad_labels")["flipped_share"]
 floor = -(flipped * math.log(flipped) + (1 - flipped) * math.log(1 - flipped))
 (noisy,) = (patient for patient in patients.values() if patient.name == "bad_labels")
 print(f"best honest training loss with {flipped:.0%} turned labels: {floor:.3f}")
-print(f"that run's training loss, mean of the last five rows: {curve(noisy.history, 'loss', 5)[1][-1]:.3f}")
+print(
+    "that run's training loss, mean of the last five rows: "
+    f"{curve(noisy.history, 'loss', 5)[1][-1]:.3f}"
+)
 print(f"its validation loss, on labels nobody turned:         {noisy.validation_loss:.3f}")
 
 # %% [markdown]
@@ -579,7 +646,8 @@ for name, layer in adapted(model):
     updates[name] = layer.lora_alpha["default"] / layer.r["default"] * B @ A
     assert torch.allclose(updates[name], layer.get_delta_weight("default"), atol=1e-5)
 print(
-    f"{len(updates)} updates of shape {tuple(updates[name].shape)}; A is {tuple(A.shape)}, B is {tuple(B.shape)}"
+    f"{len(updates)} updates of shape {tuple(updates[name].shape)}; "
+    f"A is {tuple(A.shape)}, B is {tuple(B.shape)}"
 )
 
 # %% [markdown]
@@ -619,12 +687,12 @@ def directions_needed(singular_values, share):
 
 # %% tags=["check"] exercise="day05/directions"
 def check(answer):
-    values = np.array([4.0, 2.0, 2.0, 1.0])  # energy 16, 4, 4, 1 of 25: held 0.64, 0.80, 0.96, 1
+    values = np.array(
+        [4.0, 2.0, 2.0, 1.0]
+    )  # energy 16, 4, 4, 1 of 25: held 0.64, 0.80, 0.96, 1
     result = answer(values, 0.7)
     if isinstance(result, bool) or not isinstance(result, int | float | np.number):
-        return (
-            f"Your function returned {type(result).__name__}. It should return how many directions, a number."
-        )
+        return f"Your function returned {type(result).__name__}. It should return how many directions, a number."
     trials = {0.5: 1, 0.7: 2, 0.9: 3, 0.99: 4}
     found = {share: answer(values, share) for share in trials}
     if found == trials:
@@ -635,9 +703,7 @@ def check(answer):
             else "Twice as long an update has the same shares. Divide by the energy of all directions together."
         )
     if all(found[share] == count - 1 for share, count in trials.items()):
-        return (
-            "One too few each time: Python counts positions from 0, and the first direction is one direction."
-        )
+        return "One too few each time: Python counts positions from 0, and the first direction is one direction."
     if found == {0.5: 2, 0.7: 3, 0.9: 4, 0.99: 4}:
         return "You add up the singular values themselves. Their squares add up to the squared length of the update; the values do not add up to anything of the kind."
     if any(0 < value < 1 for value in found.values()):
@@ -688,7 +754,11 @@ figure = plots.heatmap(
     xlabel="direction, strongest first",
 )
 plots.show(
-    figure, alt=f"Energy of each direction per adapted matrix; the first holds {first_share:.0%} on average."
+    figure,
+    alt=(
+        "Energy of each direction per adapted matrix; "
+        f"the first holds {first_share:.0%} on average."
+    ),
 )
 
 # %% [markdown]
@@ -697,11 +767,14 @@ plots.show(
 
 # %%
 draw = torch.Generator().manual_seed(lab.seed)
-random_pairs = [torch.randn(B.shape, generator=draw) @ torch.randn(A.shape, generator=draw) for _ in updates]
+random_pairs = [
+    torch.randn(B.shape, generator=draw) @ torch.randn(A.shape, generator=draw) for _ in updates
+]
 by_chance = np.square([torch.linalg.svdvals(pair).numpy() for pair in random_pairs])
 chance_share = (by_chance[:, 0] / by_chance.sum(axis=1)).mean()
 print(
-    f"first direction: {first_share:.0%} of the energy in the trained updates, {chance_share:.0%} in random ones"
+    f"first direction: {first_share:.0%} of the energy in "
+    f"the trained updates, {chance_share:.0%} in random ones"
 )
 
 # %% [markdown]
@@ -731,19 +804,21 @@ print({k: f"{right_at_k.mean():.1%}" for k, right_at_k in kept.items()})
 
 # %%
 changes = [metrics.paired_difference(kept[k], kept[8]) for k in (0, 1, 2, 4)]
+one_kept = f"{100 * changes[1].estimate:+.1f}".replace("-", "−")
 figure = plots.interval_bars(
     [f"only the {k} strongest" if k else "no update at all" for k in (0, 1, 2, 4)],
     [(100 * part.estimate, 100 * part.low, 100 * part.high) for part in changes],
     reference=0,
     reference_label="all eight:",
-    title=f"One direction per matrix instead of eight: {100 * changes[1].estimate:+.1f} points".replace(
-        "-", "−"
-    ),
+    title=f"One direction per matrix instead of eight: {one_kept} points",
     xlabel="change of validation accuracy (points), with 95 % intervals",
 )
 plots.show(
     figure,
-    alt=f"Keeping one direction per update changes accuracy by {100 * changes[1].estimate:+.1f} points.",
+    alt=(
+        "Keeping one direction per update changes accuracy "
+        f"by {100 * changes[1].estimate:+.1f} points."
+    ),
 )
 
 # %% [markdown]
@@ -754,7 +829,8 @@ plots.show(
 # %%
 rebuilt = training.predict(keep_strongest(model, 8), tokens["validation"]).argmax(axis=1)
 print(
-    f"By the way: all 8 kept is the same update, but {(rebuilt != answers).sum()} of {len(answers)} answers differ"
+    "By the way: all 8 kept is the same update, "
+    f"but {(rebuilt != answers).sum()} of {len(answers)} answers differ"
 )
 
 # %% [markdown]
@@ -771,7 +847,11 @@ print(
 
 # %%
 spread_guess = widgets.predict(
-    "day05-spread", "Best minus worst of the five choices, in points of validation accuracy", 0, 40, "points"
+    "day05-spread",
+    "Best minus worst of the five choices, in points of validation accuracy",
+    0,
+    40,
+    "points",
 )
 
 # %%
@@ -786,11 +866,19 @@ choices = {
 seeds = (1, 2)
 
 
+# %%
 def ablation(r, which, alpha, seed):
     name = f"day05-r{r}-{which}-alpha{alpha}-seed{seed}"
     model = lora_model(r, which, alpha, seed)
-    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=2, save_strategy="no", seed=seed,
-                              per_device_train_batch_size=settings.pick(smoke=8, cpu=16), disable_tqdm=True)  # fmt: skip
+    args = training.arguments(
+        name,
+        learning_rate=learning_rate,
+        num_train_epochs=2,
+        save_strategy="no",
+        seed=seed,
+        per_device_train_batch_size=settings.pick(smoke=8, cpu=16),
+        disable_tqdm=True,
+    )
     trainer = Trainer(model=model, args=args, train_dataset=small, data_collator=collator)
     seconds = training.train(trainer, name).seconds
     hits = training.predict(model, tokens["validation"]).argmax(axis=1) == truth
@@ -806,7 +894,9 @@ scores = np.array([[100 * hits.mean() for _, _, hits in two] for two in trials.v
 pd.DataFrame(
     {
         "adapter numbers": [f"{two[0][0]:,}" for two in trials.values()],
-        "seconds": [f"{np.mean([seconds for _, seconds, _ in two]):.0f}" for two in trials.values()],
+        "seconds": [
+            f"{np.mean([seconds for _, seconds, _ in two]):.0f}" for two in trials.values()
+        ],
         **{f"seed {seed}": scores[:, at].round(1) for at, seed in enumerate(seeds)},
         "mean": scores.mean(axis=1).round(1),
     },
@@ -821,11 +911,16 @@ for row, two in enumerate(scores):
     axes.plot(two, [row, row], "o", color="#0072B2")
     axes.plot(two.mean(), row, "|", color="#222222", ms=18, mew=2)
 axes.set_yticks(range(len(scores)), list(trials))
-axes.set(ylim=(len(scores) - 0.5, -0.5), xlabel="validation accuracy (%): two seeds and their mean")
+axes.set(
+    ylim=(len(scores) - 0.5, -0.5), xlabel="validation accuracy (%): two seeds and their mean"
+)
 axes.set_title(f"From the best mean to the worst: {spread:.1f} points")
 plots.show(
     figure,
-    alt=f"Validation accuracy of five LoRA choices with two seeds each; the means lie within {spread:.1f} points.",
+    alt=(
+        "Validation accuracy of five LoRA choices with two seeds each; "
+        f"the means lie within {spread:.1f} points."
+    ),
 )
 spread_guess.compare(spread)
 
@@ -837,16 +932,21 @@ spread_guess.compare(spread)
 
 # %%
 def chance_alone(rows):
-    """How far another seed moves one run, how far apart the means lie, and how often luck does that."""
-    noise = np.sqrt(np.square(rows[:, 0] - rows[:, 1]).mean() / 2)  # standard deviation between seeds
+    """How far a seed moves a run, how far apart the means lie, how often luck does that."""
+    noise = np.sqrt(np.square(rows[:, 0] - rows[:, 1]).mean() / 2)  # between seeds
     noise, spread = max(noise, 100 / len(truth)), np.ptp(rows.mean(axis=1))
-    return noise, spread, studentized_range.sf(spread / (noise / np.sqrt(2)), len(rows), len(rows))
+    luck = studentized_range.sf(spread / (noise / np.sqrt(2)), len(rows), len(rows))
+    return noise, spread, luck
 
 
 for label, rows in {"all five": scores, "without r = 1": scores[1:]}.items():
     moves, apart, luck = chance_alone(rows)
-    print(f"{label:<14} another seed moves one run by about {moves:.1f} points; the means lie {apart:.1f} apart;\n"
-          f"{'':14} choices that are equally good do that in {'under 1%' if luck < 0.01 else f'{luck:.0%}'} of such experiments")  # fmt: skip
+    print(
+        f"{label:<14} another seed moves one run by about "
+        f"{moves:.1f} points; the means lie {apart:.1f} apart;\n"
+        f"{'':14} choices that are equally good do that in "
+        f"{'under 1%' if luck < 0.01 else f'{luck:.0%}'} of such experiments"
+    )
 
 # %% [markdown]
 # Below 5 %, many people speak of a finding. The first line is one, and the figure shows whom it is about: rank 1. (The
@@ -921,7 +1021,8 @@ for text in ["It is not good.", "Not good.", "It isn't good.", "Just another not
 found = [text for text in texts if colleague_has_negation(text)]
 false_alarms = [text for text in found if not re.search(r"\bnot\b", text)]
 print(
-    f"It finds {len(found)} sentences, and in {len(false_alarms)} of them there is no word 'not'. For example:"
+    f"It finds {len(found)} sentences, "
+    f"and in {len(false_alarms)} of them there is no word 'not'. For example:"
 )
 for text in false_alarms[:3]:
     print("  ", textwrap.shorten(text, 90))
@@ -951,13 +1052,20 @@ def check(answer):
     if says("Just another notable film."):
         return "'Just another notable film.' is no negation. Your test looks for letters inside words; a word has a beginning and an end."
     if not says("Not good."):
-        return "'Not good.' is missed. A sentence often begins with its negation, with a capital."
+        return (
+            "'Not good.' is missed. A sentence often begins with its negation, with a capital."
+        )
     if not says("It isn't good.") or not says("They won't like it."):
         return "\"It isn't good.\" is missed, and so are don't, won't and can't. In these sentences they are more frequent than *not* itself."
     for text in ("There is no plot.", "It never works.", "You cannot look away."):
         if not says(text):
             return f"{text!r} is missed. The task lists the words to look for."
-    for text in ("Is it good? No.", "Good? Not, at least, here.", "(Not bad)", "Did I laugh? No"):
+    for text in (
+        "Is it good? No.",
+        "Good? Not, at least, here.",
+        "(Not bad)",
+        "Did I laugh? No",
+    ):
         if not says(text):
             return f"{text!r} is missed. Punctuation may stand right beside a word."
     for text in (
@@ -1028,9 +1136,13 @@ for group in groups:
     for value in frame[group].unique():
         part = frame[frame[group] == value]
         few = ", FEW" if len(part) < 100 else ""
-        slices[f"{group}: {value} ({len(part)}{few})"] = metrics.bootstrap_interval(part["right"])
+        slices[f"{group}: {value} ({len(part)}{few})"] = metrics.bootstrap_interval(
+            part["right"]
+        )
 slices = dict(
-    sorted(slices.items(), key=lambda item: (groups.index(item[0].split(":")[0]), item[1].estimate))
+    sorted(
+        slices.items(), key=lambda item: (groups.index(item[0].split(":")[0]), item[1].estimate)
+    )
 )
 
 # %%
@@ -1045,7 +1157,10 @@ figure = plots.interval_bars(
 )
 plots.show(
     figure,
-    alt=f"Accuracy per slice with intervals. The hardest is {worst} with {slices[worst].estimate:.0%}.",
+    alt=(
+        "Accuracy per slice with intervals. "
+        f"The hardest is {worst} with {slices[worst].estimate:.0%}."
+    ),
 )
 
 # %% [markdown]
@@ -1058,9 +1173,13 @@ for group in groups:
     parts = frame.groupby(group)["right"].agg(["mean", "count"]).sort_values("mean")
     low, high = parts.iloc[0], parts.iloc[-1]
     gap = high["mean"] - low["mean"]
-    error = math.sqrt(sum(row["mean"] * (1 - row["mean"]) / row["count"] for row in (low, high)))
-    print(f"{group:<12} {low.name} {low['mean']:.1%}, {high.name} {high['mean']:.1%}: "
-          f"gap {100 * gap:.1f} ± {196 * error:.1f} points")  # fmt: skip
+    error = math.sqrt(
+        sum(row["mean"] * (1 - row["mean"]) / row["count"] for row in (low, high))
+    )
+    print(
+        f"{group:<12} {low.name} {low['mean']:.1%}, {high.name} {high['mean']:.1%}: "
+        f"gap {100 * gap:.1f} ± {196 * error:.1f} points"
+    )
 
 # %% [markdown]
 # A gap that is smaller than what follows its ± is no finding. One that is barely larger is a suspicion and no more: in
@@ -1080,12 +1199,18 @@ def read_slice(group=groups[-1], part="the hardest", show="wrong answers"):
     chosen = frame[(frame[group] == value) & (frame["right"] == (show == "right answers"))]
     print(f"{group}: {value}; {show}, the five of which the model was surest\n")
     for at in chosen["confidence"].sort_values(ascending=False).index[:5]:
-        line = f"[truth {names[truth[at]]}; model {names[answers[at]]}, {confidence[at]:.0%}] {texts[at]}"
+        line = (
+            f"[truth {names[truth[at]]}; model {names[answers[at]]}, "
+            f"{confidence[at]:.0%}] {texts[at]}"
+        )
         print(textwrap.fill(line, 96, subsequent_indent="    "))
 
 
 widgets.explore(
-    read_slice, group=groups, part=["the hardest", "the easiest"], show=["wrong answers", "right answers"]
+    read_slice,
+    group=groups,
+    part=["the hardest", "the easiest"],
+    show=["wrong answers", "right answers"],
 )
 
 # %% [markdown]
@@ -1098,9 +1223,9 @@ widgets.explore(
 
 
 # %% tags=["exercise"] exercise="day05/suspects" answer="suspects" minutes=8 difficulty=2
-# labels: n true classes, 0 or 1. probabilities: shape (n, 2), one row per sentence. k: how many.
-# Return the positions of the k sentences in which the model contradicts the label with the greatest
-# confidence, the most confident first. (Fewer than k if there are not so many contradictions.)
+# labels: n true classes, 0 or 1. probabilities: shape (n, 2), a row per sentence. k: how many.
+# Return the positions of the k sentences in which the model contradicts the label with the
+# greatest confidence, the most confident first. (Fewer than k if it contradicts fewer.)
 def suspects(labels, probabilities, k): ...
 
 
@@ -1116,13 +1241,13 @@ def suspects(labels, probabilities, k):
 # %% tags=["check"] exercise="day05/suspects"
 def check(answer):
     positive = np.array([0.97, 0.20, 0.45, 0.90, 0.02, 0.70, 0.995, 0.60])
-    labels = np.array([1, 1, 1, 0, 1, 0, 1, 1])  # contradictions: 4 (.98), 3 (.90), 1 (.80), 5 (.70), 2 (.55)
+    labels = np.array(
+        [1, 1, 1, 0, 1, 0, 1, 1]
+    )  # contradictions: 4 (.98), 3 (.90), 1 (.80), 5 (.70), 2 (.55)
     table = np.stack([1 - positive, positive], axis=1)
     result = np.asarray(answer(labels.copy(), table.copy(), 3))
     if result.dtype == bool:
-        return (
-            "These are True/False marks. We want positions, so that the sentences can be looked up, in order."
-        )
+        return "These are True/False marks. We want positions, so that the sentences can be looked up, in order."
     if result.ndim != 1:
         return f"Your result has shape {result.shape}. A flat list of positions is wanted."
     found = [float(at) for at in result]
@@ -1190,10 +1315,19 @@ my_reading = ""  # ten letters, p or n, such as "pnnpnpppnn"; then run this cell
 
 # %%
 for number, at in enumerate(ten, 1):
-    yours = f"  you {names[my_reading[number - 1].lower() == 'p']}" if len(my_reading) >= number else ""
-    people = f"  mean rating {validation[at]['rating']:+.2f}" if "rating" in validation.column_names else ""
+    yours = (
+        f"  you {names[my_reading[number - 1].lower() == 'p']}"
+        if len(my_reading) >= number
+        else ""
+    )
+    people = (
+        f"  mean rating {validation[at]['rating']:+.2f}"
+        if "rating" in validation.column_names
+        else ""
+    )
     print(
-        f"{number:>2}. label {names[truth[at]]:<9} model {names[answers[at]]} ({confidence[at]:.0%}){people}{yours}"
+        f"{number:>2}. label {names[truth[at]]:<9} model "
+        f"{names[answers[at]]} ({confidence[at]:.0%}){people}{yours}"
     )
 
 # %% [markdown]
@@ -1204,12 +1338,20 @@ for number, at in enumerate(ten, 1):
 # %%
 if "ratings" in validation.column_names:
     with_model = np.array(
-        [np.mean(np.sign(each) == 2 * answers[at] - 1) for at, each in enumerate(validation["ratings"])]
+        [
+            np.mean(np.sign(each) == 2 * answers[at] - 1)
+            for at, each in enumerate(validation["ratings"])
+        ]
     )
-    for name, rows in {"the ten suspects": ten, "all wrong answers": np.flatnonzero(~right), "all right answers": np.flatnonzero(right)}.items():  # fmt: skip
+    for name, rows in {
+        "the ten suspects": ten,
+        "all wrong answers": np.flatnonzero(~right),
+        "all right answers": np.flatnonzero(right),
+    }.items():
         print(f"{name:<18} {with_model[rows].mean():.0%} of the raters are on the model's side")
 print(
-    f"If all {len(ten)} labels were wrong, accuracy would be {right.mean() + len(ten) / len(right):.1%} instead of {right.mean():.1%}."
+    f"If all {len(ten)} labels were wrong, accuracy would be "
+    f"{right.mean() + len(ten) / len(right):.1%} instead of {right.mean():.1%}."
 )
 
 # %% [markdown]
@@ -1226,8 +1368,10 @@ dirty[buried] = 1 - dirty[buried]
 
 for read in (len(buried), 2 * len(buried), 3 * len(buried)):
     dug = np.isin(suspects(dirty, probabilities, read), buried).sum()
-    print(f"reading the {read} strongest suspects finds {dug} of {len(buried)} buried errors; "
-          f"{read} sentences at random would find about {read * len(buried) / len(truth):.0f}")  # fmt: skip
+    print(
+        f"reading the {read} strongest suspects finds {dug} of {len(buried)} buried errors; "
+        f"{read} sentences at random would find about {read * len(buried) / len(truth):.0f}"
+    )
 
 # %% [markdown]
 # Where there are errors to be found, it finds them many times faster than reading at random. Northcutt and
@@ -1246,12 +1390,16 @@ for read in (len(buried), 2 * len(buried), 3 * len(buried)):
 # %%
 sure_and_wrong = (confidence[~right] > 0.9).mean()
 print(
-    f"{(confidence[~right] > 0.9).sum()} of {(~right).sum()} wrong answers were given with more than 90 % confidence."
+    f"{(confidence[~right] > 0.9).sum()} of {(~right).sum()} "
+    "wrong answers were given with more than 90 % confidence."
 )
 sure_guess.compare(100 * sure_and_wrong)
 sure = confidence > 0.9
-print(f"Turned round: of {sure.sum()} answers given with more than 90 %, {(~right[sure]).mean():.1%} are wrong. "
-      f"Honest would be {1 - confidence[sure].mean():.1%}.")  # fmt: skip
+print(
+    f"Turned round: of {sure.sum()} answers given with more than 90 %, "
+    f"{(~right[sure]).mean():.1%} are wrong. "
+    f"Honest would be {1 - confidence[sure].mean():.1%}."
+)
 
 # %% [markdown]
 # The second line is the one that counts, and its gap has a name. A model is **calibrated** if its confidence can be taken at its word: of all answers given with 80 %, eight
@@ -1274,7 +1422,10 @@ def reliability(logits, labels, title):
         axes.annotate(f" {inside.sum()}", (x, y.estimate), (4, -10), textcoords="offset points")
     axes.set(xlabel="confidence, mean of the slice", ylabel="share that is right", title=title)
     axes.set(xlim=(0.48, 1.02), ylim=(0.2, 1.03))
-    plots.show(figure, alt=f"Reliability: share of right answers against confidence, in slices. {title}.")
+    plots.show(
+        figure,
+        alt=f"Reliability: share of right answers against confidence, in slices. {title}.",
+    )
 
 
 # %%
@@ -1354,9 +1505,7 @@ def check(answer):
     if close(loud, 2) and close(timid, 0.5):
         return None
     if loud == int(loud) and loud > 6:
-        return (
-            f"You return {loud:g}, a position in `temperatures`. The temperature at that position is wanted."
-        )
+        return f"You return {loud:g}, a position in `temperatures`. The temperature at that position is wanted."
     if close(loud, 0.5) and close(timid, 2):
         return "Upside down: for logits that are twice as loud as they should be you make them louder still. Dividing by T makes them quieter when T is above 1."
     if 0 < loud < 1 and loud not in temperatures:
@@ -1426,7 +1575,9 @@ pd.DataFrame(verdict, index=["ECE", "loss", "accuracy"]).T.round(3)
 
 # %%
 def seconds_per_sentence(rows_per_batch, rows):
-    training.predict(model, rows, batch_size=rows_per_batch)  # not timed: the first time is slower
+    training.predict(
+        model, rows, batch_size=rows_per_batch
+    )  # not timed: the first time is slower
     times = []
     for _ in range(3):
         started = time.perf_counter()
@@ -1449,7 +1600,8 @@ learnt = run.seconds / (epochs * len(tokens["train"]))
 print(f"training: {run.seconds:.0f} s in all, {1000 * learnt:.1f} ms per sentence and epoch")
 print(f"          {learnt / many:.1f} times a prediction of the same sentence in a batch of 32")
 print(
-    f"break-even: after {run.seconds / one:,.0f} single predictions, using the model has cost as much time as training it"
+    f"break-even: after {run.seconds / one:,.0f} single predictions, "
+    "using the model has cost as much time as training it"
 )
 
 # %% [markdown]
@@ -1465,14 +1617,17 @@ print(
 
 # %%
 folder = lab.workspace / "adapters" / run.folder.name
-training.save_once(folder, model.save_pretrained)  # Day 4 saves it here, too: then nothing is written
+training.save_once(
+    folder, model.save_pretrained
+)  # Day 4 saves it here, too: then nothing is written
 
 content = (folder / "adapter_model.safetensors").read_bytes()
 # A safetensors file begins with the length of its table of contents, in 8 bytes.
 (header,) = struct.unpack("<Q", content[:8])
 trained = models.count_parameters(model).trainable
 print(
-    f"8 bytes + {header:,} bytes of names and shapes + {trained:,} numbers × 4 bytes = {8 + header + 4 * trained:,}"
+    f"8 bytes + {header:,} bytes of names and shapes + "
+    f"{trained:,} numbers × 4 bytes = {8 + header + 4 * trained:,}"
 )
 print(f"the file has {len(content):,} bytes")
 assert len(content) == 8 + header + 4 * trained
@@ -1504,11 +1659,20 @@ tracking.record("adapter_bytes", len(content))
 # %%
 yesterday = tracking.recorded("day04")
 if "margin_over_baseline" in yesterday:
-    print(f"Day 4, test set: {100 * yesterday['margin_over_baseline']:+.1f} points over the baseline, "
-          f"and with 95 % confidence at least {100 * yesterday['margin_low']:+.1f}")  # fmt: skip
+    print(
+        "Day 4, test set: "
+        f"{100 * yesterday['margin_over_baseline']:+.1f} points over the baseline, "
+        f"and with 95 % confidence at least {100 * yesterday['margin_low']:+.1f}"
+    )
 else:
-    print("Day 4's test result is not in this workspace: finish Day 4 to answer the first question.")
-print(f"training {run.seconds:.0f} s, one prediction {1000 * one:.1f} ms, in a batch {1000 * many:.1f} ms")
+    print(
+        "Day 4's test result is not in this workspace: "
+        "finish Day 4 to answer the first question."
+    )
+print(
+    f"training {run.seconds:.0f} s, one prediction "
+    f"{1000 * one:.1f} ms, in a batch {1000 * many:.1f} ms"
+)
 print(f"{trained:,} numbers trained, {len(content):,} bytes")
 
 # %% [markdown]
@@ -1528,9 +1692,13 @@ my_answers = {
 journal = lab.progress / "journal.md"
 filed = journal.read_text(encoding="utf-8", errors="replace") if journal.exists() else ""
 entries = [
-    f"**{question}** {' '.join(words.split())}" for question, words in my_answers.items() if words.strip()
+    f"**{question}** {' '.join(words.split())}"
+    for question, words in my_answers.items()
+    if words.strip()
 ]
-new = [entry for entry in entries if entry not in {part.strip() for part in filed.split("\n\n")}]
+new = [
+    entry for entry in entries if entry not in {part.strip() for part in filed.split("\n\n")}
+]
 if new:
     progress.write_journal("day05", "\n\n".join(new))
 else:
@@ -1685,7 +1853,11 @@ assert abs(before - after) > 0.01
                 "That may be, but this does not show it. The gain is built into the choice.",
                 False,
             ),
-            ("That 30 is the number of label errors.", "30 was your decision, not a measurement.", False),
+            (
+                "That 30 is the number of label errors.",
+                "30 was your decision, not a measurement.",
+                False,
+            ),
         ],
         "proof": """
 assert round(100 * 840 / 1000, 1) == 84.0 and round(100 * 840 / 970, 1) == 86.6

@@ -16,7 +16,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings, tracking, widgets
+from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings
+from labhelpers import tracking, widgets
 
 lab = settings.start("weekend1_saturday")
 
@@ -42,7 +43,8 @@ truth = np.array(reviews["validation"]["label"])
 for n in (100, 500, 1000, len(truth)):
     ours = "   ← our validation split" if n == len(truth) else ""
     print(
-        f"87 % measured on {n:>5,} sentences: give or take {100 * standard_error(0.87, n):.1f} points{ours}"
+        f"87 % measured on {n:>5,} sentences: "
+        f"give or take {100 * standard_error(0.87, n):.1f} points{ours}"
     )
 
 # %% [markdown]
@@ -88,14 +90,14 @@ def check(answer):
     if found - wanted:
         return f"The pair {sorted(found - wanted)[0]} is not one of ours: ranks and rates are given above."
     by_rank = [len({rate for rank, rate in found if rank == r}) for r in (4, 8, 16, 32)]
-    by_rate = [len({rank for rank, rate in found if rate == each}) for each in (1e-4, 2e-4, 5e-4)]
+    by_rate = [
+        len({rank for rank, rate in found if rate == each}) for each in (1e-4, 2e-4, 5e-4)
+    ]
     if max(by_rank) == 1 and max(by_rate) <= 2:
         return f"Only {len(found)} of the {len(wanted)} pairs, and from one to the next rank and rate change together. That is the confounded plan."
     if len(found) <= 6 and (max(by_rate) == 4 or max(by_rank) == 3):
         return f"{len(found)} of the {len(wanted)} pairs: one thing at a time, around a fixed middle. Not confounded, but blind: does the best rate depend on the rank? That needs every rank with every rate."
-    return (
-        f"{len(found)} of the {len(wanted)} pairs are there. Every rank should meet every rate exactly once."
-    )
+    return f"{len(found)} of the {len(wanted)} pairs are there. Every rank should meet every rate exactly once."
 
 
 hints = [
@@ -106,7 +108,10 @@ hints = [
 misconceptions = [
     ("plan = list(zip([4, 8, 16, 32], [1e-4, 2e-4, 5e-4]))", "change together"),
     ("plan = [(r, 2e-4) for r in (4, 8, 16, 32)] + [(8, 1e-4), (8, 5e-4)]", "blind"),
-    ("plan = [(rate, r) for rate in (1e-4, 2e-4, 5e-4) for r in (4, 8, 16, 32)]", "wrong way round"),
+    (
+        "plan = [(rate, r) for rate in (1e-4, 2e-4, 5e-4) for r in (4, 8, 16, 32)]",
+        "wrong way round",
+    ),
     ("plan = itertools.product([4, 8, 16, 32], [1e-4, 2e-4, 5e-4])", "more than once"),
     ("plan = [(r, rate) for r in (4, 8, 16, 32) for rate in (1e-4, 2e-4)]", "exactly once"),
 ]
@@ -123,7 +128,10 @@ print(f"{len(plan)} configurations: {plan}")
 
 # %%
 growth_guess = widgets.predict(
-    "saturday-growth", "DistilBERT, r = 4 to r = 32: everything that trains grows by a factor of", 1, 8
+    "saturday-growth",
+    "DistilBERT, r = 4 to r = 32: everything that trains grows by a factor of",
+    1,
+    8,
 )
 
 
@@ -153,6 +161,7 @@ growth_guess.compare(growth["DistilBERT"], "")
 assert [a for a, _ in counts["DistilBERT"]] == [73_728, 147_456, 294_912, 589_824]
 assert [a + h for a, h in counts["DistilBERT"]] == [665_858, 739_586, 887_042, 1_181_954]
 
+# %%
 figure, panels = plt.subplots(1, 2, figsize=(7.2, 3), sharey=True)
 for axes, (name, rows) in zip(panels, counts.items(), strict=True):
     adapter, head = np.array(rows).T / 1000
@@ -162,10 +171,16 @@ for axes, (name, rows) in zip(panels, counts.items(), strict=True):
     axes.set(title=f"{name}: × {growth[name]:.1f}", xlabel="trained numbers (thousands)")
 panels[0].invert_yaxis()
 panels[1].legend(loc="upper right")
-figure.suptitle("Eight times the rank: how much more trains is up to the head", x=0.01, ha="left")
+figure.suptitle(
+    "Eight times the rank: how much more trains is up to the head", x=0.01, ha="left"
+)
 plots.show(
     figure,
-    alt=f"Bars of trained numbers by rank, head and adapter stacked. From r = 4 to 32 the total grows by a factor of {growth['DistilBERT']:.1f} for DistilBERT and {growth['our encoder']:.1f} for our encoder.",
+    alt=(
+        "Bars of trained numbers by rank, head and adapter stacked. "
+        f"From r = 4 to 32 the total grows by a factor of {growth['DistilBERT']:.1f} "
+        f"for DistilBERT and {growth['our encoder']:.1f} for our encoder."
+    ),
 )
 
 # %% [markdown]
@@ -189,7 +204,9 @@ plots.show(
 targets = models.lora_targets(models.build_empty(our_encoder))
 tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
 few = reviews["train"][:16]
-batch = tokenizer(few["text"], padding=True, truncation=True, max_length=32, return_tensors="pt")
+batch = tokenizer(
+    few["text"], padding=True, truncation=True, max_length=32, return_tensors="pt"
+)
 batch["labels"] = torch.tensor(few["label"])
 
 
@@ -198,7 +215,9 @@ def fresh(r, alpha, seed, **options):
     base = AutoModelForSequenceClassification.from_pretrained(
         models.source("encoder"), num_labels=2, **options
     )
-    recipe = LoraConfig(r=r, lora_alpha=alpha, lora_dropout=0.05, target_modules=targets, task_type="SEQ_CLS")
+    recipe = LoraConfig(
+        r=r, lora_alpha=alpha, lora_dropout=0.05, target_modules=targets, task_type="SEQ_CLS"
+    )
     return get_peft_model(base, recipe)
 
 
@@ -236,7 +255,9 @@ figure = plots.lines(
 figure.axes[0].set_xticks(ranks, ranks)
 figure.axes[0].set_yticks([0.005, 0.01, 0.02], ["0.005", "0.01", "0.02"])
 figure.axes[0].minorticks_off()
-plots.show(figure, alt=f"{title}; with alpha fixed at 16 the factor is {times['alpha = 16']:.1f}.")
+plots.show(
+    figure, alt=f"{title}; with alpha fixed at 16 the factor is {times['alpha = 16']:.1f}."
+)
 
 # %% [markdown]
 # There is the surprise. AdamW moves *every number* of $B$ by about the learning rate, whatever its gradient.
@@ -258,7 +279,8 @@ seeds = settings.pick(smoke=[1, 2], cpu=[1, 2, 3])
 
 full = 3 * len(reviews["train"]) / (epochs * sentences)
 print(
-    f"{len(plan)} configurations, {len(seeds)} seeds each: {len(plan) * len(seeds)} runs of {sentences:,} sentences."
+    f"{len(plan)} configurations, {len(seeds)} seeds each: "
+    f"{len(plan) * len(seeds)} runs of {sentences:,} sentences."
 )
 print(f"Each with all training sentences, three times over: {full:.0f} times the work.")
 
@@ -303,11 +325,17 @@ def train_one(r, learning_rate, seed):
     model = fresh(r, alpha, seed, **training.load_options())
     training.keep_adapters_precise(model)
     name = f"sweep-r{r}-rate{learning_rate:g}-seed{seed}"
-    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=epochs, seed=seed,
-                              per_device_train_batch_size=batch_size, save_strategy="no", disable_tqdm=True)  # fmt: skip
-    trainer = Trainer(model=model, args=args, train_dataset=small, eval_dataset=tokens["validation"],
-                      data_collator=collator)  # fmt: skip
-    with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough; `trial` prints it
+    size = {"per_device_train_batch_size": batch_size, "num_train_epochs": epochs}
+    quiet = {"save_strategy": "no", "disable_tqdm": True}
+    args = training.arguments(name, learning_rate=learning_rate, seed=seed, **size, **quiet)
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=small,
+        eval_dataset=tokens["validation"],
+        data_collator=collator,
+    )
+    with contextlib.redirect_stdout(io.StringIO()):  # `trial` prints one line per run
         run = training.train(trainer, name)
     answers = run.folder / "validation_logits.npy"
     if not answers.exists():
@@ -334,13 +362,22 @@ def trial(r, learning_rate, seed):
         mlflow.log_metrics({"accuracy": accuracy, "loss": loss, "seconds": run.seconds})
     known = ", found again" if run.reused else ""
     print(
-        f"r = {r:>2}  rate {learning_rate:g}  seed {seed}: {accuracy:.1%} right  ({run.seconds:.0f} s{known})"
+        f"r = {r:>2}  rate {learning_rate:g}  seed {seed}: "
+        f"{accuracy:.1%} right  ({run.seconds:.0f} s{known})"
     )
 
 
 # %%
-fixed = {"sentences": sentences, "epochs": epochs, "batch_size": batch_size, "lora_alpha": alpha}
-print(f"{sentences // batch_size * epochs} steps per run; the first line tells how long one takes.\n")
+fixed = {
+    "sentences": sentences,
+    "epochs": epochs,
+    "batch_size": batch_size,
+    "lora_alpha": alpha,
+}
+print(
+    f"{sentences // batch_size * epochs} steps per run; "
+    "the first line tells how long one takes.\n"
+)
 
 with tracking.start_run("sentiment-sweep", "rank x learning rate") as sweep:
     mlflow.log_params(fixed | {"targets": ", ".join(targets), "chosen_on": "validation"})
@@ -361,17 +398,29 @@ with tracking.start_run("sentiment-sweep", "rank x learning rate") as sweep:
 
 
 # %%
-def children(columns=("params.r", "params.learning_rate", "params.seed", "metrics.accuracy", "metrics.loss")):
+COLUMNS = (
+    "params.r",
+    "params.learning_rate",
+    "params.seed",
+    "metrics.accuracy",
+    "metrics.loss",
+)
+
+
+def children(columns=COLUMNS):
     found = mlflow.search_runs(
         experiment_names=["sentiment-sweep"],
         filter_string=f"tags.mlflow.parentRunId = '{sweep.info.run_id}'",
         order_by=["metrics.accuracy DESC"],
     )
     table = found[list(columns)].rename(columns=lambda name: name.split(".")[1])
-    table = table.astype({"r": int, "learning_rate": float, "seed": int})  # MLflow keeps parameters as text
-    return table[table.learning_rate.isin(rates)].drop_duplicates(["r", "learning_rate", "seed"])
+    # MLflow keeps parameters as text.
+    table = table.astype({"r": int, "learning_rate": float, "seed": int})
+    trials = ["r", "learning_rate", "seed"]
+    return table[table.learning_rate.isin(rates)].drop_duplicates(trials)
 
 
+# %%
 first = children()
 print(f"For comparison: who says 50:50 to every sentence has a loss of {np.log(2):.3f}.\n")
 first.astype({"learning_rate": str}).round(3)
@@ -381,10 +430,14 @@ leader = (int(first.r[0]), float(first.learning_rate[0]))
 grid = first.pivot(index="r", columns="learning_rate", values="accuracy") * 100
 title = f"One seed: r = {leader[0]} with {leader[1]:g} is ahead, {grid.max().max():.1f} % right"
 names = [f"r = {r}" for r in ranks], [f"{rate:g}" for rate in rates]
-figure = plots.heatmap(grid.round(1), *names, unit="%", title=title, xlabel="learning rate", ylabel="rank")
+figure = plots.heatmap(
+    grid.round(1), *names, unit="%", title=title, xlabel="learning rate", ylabel="rank"
+)
 plots.show(figure, alt=f"Validation accuracy for four ranks and three learning rates. {title}.")
 if my_winner in plan:
-    print(f"Your winner: r = {my_winner[0]} with {my_winner[1]:g}, {grid.loc[my_winner]:.1f} %.")
+    print(
+        f"Your winner: r = {my_winner[0]} with {my_winner[1]:g}, {grid.loc[my_winner]:.1f} %."
+    )
 
 # %% [markdown]
 # Hold the losses against the one at the top. A run that ends there has not learnt badly; it has hardly begun.
@@ -410,10 +463,13 @@ table = children()
 # %%
 for seed in seeds:
     best = table[table.seed == seed].iloc[0]
-    others = table[(table.r == best.r) & (table.learning_rate == best.learning_rate) & (table.seed != seed)]
+    others = table[
+        (table.r == best.r) & (table.learning_rate == best.learning_rate) & (table.seed != seed)
+    ]
     print(
         f"seed {seed}: r = {best.r:.0f} with {best.learning_rate:g} wins, {best.accuracy:.1%};"
-        f" the same setting with other seeds: {', '.join(f'{value:.1%}' for value in others.accuracy)}"
+        " the same setting with other seeds: "
+        f"{', '.join(f'{value:.1%}' for value in others.accuracy)}"
     )
 
 # %% [markdown]
@@ -428,10 +484,17 @@ def look(seed="mean", measure="accuracy"):
     values = (100 * values).round(1) if measure == "accuracy" else values.round(3)
     unit = "%" if measure == "accuracy" else "loss (lower is better)"
     who = f"mean of {len(seeds)} seeds" if seed == "mean" else f"seed {seed}"
-    spans = [f"{np.ptp(values.mean(axis=axis)):.2g} between {over}" for axis, over in enumerate(("rates", "ranks"))]  # fmt: skip
+    spans = [
+        f"{np.ptp(values.mean(axis=axis)):.2g} between {over}"
+        for axis, over in enumerate(("rates", "ranks"))
+    ]
     title = f"{measure.capitalize()}, {who}: {', '.join(spans)}"
-    figure = plots.heatmap(values, *names, unit=unit, title=title, xlabel="learning rate", ylabel="rank")
-    plots.show(figure, alt=f"Heatmap of validation {measure} by rank and learning rate. {title}, on average.")
+    captions = {"title": title, "xlabel": "learning rate", "ylabel": "rank"}
+    figure = plots.heatmap(values, *names, unit=unit, **captions)
+    plots.show(
+        figure,
+        alt=f"Heatmap of validation {measure} by rank and learning rate. {title}, on average.",
+    )
 
 
 widgets.explore(look, seed=["mean", *seeds], measure=["accuracy", "loss"])
@@ -452,7 +515,9 @@ axes.invert_yaxis()
 spread = 100 * table.groupby(["r", "learning_rate"]).accuracy.var().mean() ** 0.5
 title = f"Another seed moves a run by about {spread:.1f} points"
 axes.set(title=title, xlabel="validation accuracy (%)")
-plots.show(figure, alt=f"Accuracy of every run, one row per configuration, coloured by rate. {title}.")
+plots.show(
+    figure, alt=f"Accuracy of every run, one row per configuration, coloured by rate. {title}."
+)
 
 # %% [markdown]
 # The number in the title is the **standard deviation** between runs that differ in nothing but the seed: a
@@ -495,7 +560,9 @@ def check(answer):
     trial_table["accuracy"] = 0.7 + 0.01 * (bump + draw.normal(size=len(trial_table)))
     accuracy = trial_table["accuracy"]
     groups = accuracy.groupby(trial_table["r"])
-    wanted = ((groups.transform("mean") - accuracy.mean()) ** 2).sum() / ((accuracy - accuracy.mean()) ** 2).sum()  # fmt: skip
+    wanted = ((groups.transform("mean") - accuracy.mean()) ** 2).sum() / (
+        (accuracy - accuracy.mean()) ** 2
+    ).sum()
     value = answer(trial_table.copy(), "r")
     if not isinstance(value, int | float | np.number):
         return f"Your function returned {type(value).__name__}. It should return one number."
@@ -504,14 +571,22 @@ def check(answer):
         return abs(value - other) < 1e-6
 
     if close(wanted):
-        by_seed = ((accuracy.groupby(trial_table["seed"]).transform("mean") - accuracy.mean()) ** 2).sum()
-        if abs(answer(trial_table.copy(), "seed") - by_seed / ((accuracy - accuracy.mean()) ** 2).sum()) < 1e-6:  # fmt: skip
+        by_seed = (
+            (accuracy.groupby(trial_table["seed"]).transform("mean") - accuracy.mean()) ** 2
+        ).sum()
+        if (
+            abs(
+                answer(trial_table.copy(), "seed")
+                - by_seed / ((accuracy - accuracy.mean()) ** 2).sum()
+            )
+            < 1e-6
+        ):
             return None
-        return (
-            "Right for the rank, wrong for the seed: is a column's name typed in where `factor` should stand?"
-        )
+        return "Right for the rank, wrong for the seed: is a column's name typed in where `factor` should stand?"
     if close(1 - wanted):
-        return "That is what is left over *inside* the groups. Asked for is the part between them."
+        return (
+            "That is what is left over *inside* the groups. Asked for is the part between them."
+        )
     if close(wanted**0.5):
         return "You took the root: standard deviations do not add up to a whole, squares do. Leave it out."
     if close(wanted / 6):
@@ -563,9 +638,20 @@ misconceptions = [
 shares = {factor: explained(table, factor) for factor in ("learning_rate", "r", "seed")}
 shares["the rest"] = 1 - sum(shares.values())
 labels = ["learning rate", "rank", "seed alone", "the rest"]
-title = f"The learning rate accounts for {shares['learning_rate']:.0%} of the variation, the rank for {shares['r']:.1%}"
-figure = plots.bars(labels, [100 * part for part in shares.values()], title=title, xlabel="share (%)")
-plots.show(figure, alt=f"Bars: {', '.join(f'{k} {v:.0%}' for k, v in zip(labels, shares.values(), strict=True))}.")  # fmt: skip
+title = (
+    f"The learning rate accounts for {shares['learning_rate']:.0%} "
+    f"of the variation, the rank for {shares['r']:.1%}"
+)
+figure = plots.bars(
+    labels, [100 * part for part in shares.values()], title=title, xlabel="share (%)"
+)
+plots.show(
+    figure,
+    alt=(
+        "Bars: "
+        f"{', '.join(f'{k} {v:.0%}' for k, v in zip(labels, shares.values(), strict=True))}."
+    ),
+)
 
 # %% [markdown]
 # (The seeds are the same in every configuration, so a seed can be lucky everywhere: "seed alone". "The rest"
@@ -584,8 +670,11 @@ blocks = table.sort_values(["learning_rate", "seed", "r"]).reset_index(drop=True
 for _ in range(1000):
     orders = [draw.permutation(ranks) for _ in range(len(blocks) // len(ranks))]
     shuffled.append(100 * explained(blocks.assign(r=np.concatenate(orders)), "r"))
-p_rank = (1 + sum(value >= 100 * shares["r"] - 1e-9 for value in shuffled)) / (1 + len(shuffled))
+p_rank = (1 + sum(value >= 100 * shares["r"] - 1e-9 for value in shuffled)) / (
+    1 + len(shuffled)
+)
 
+# %%
 title = f"A rank that does nothing would show at least as much in {p_rank:.0%} of the shuffles"
 figure = plots.histogram(
     shuffled,
@@ -594,24 +683,39 @@ figure = plots.histogram(
     title=title,
     xlabel="share of the rank (%)",
 )
-plots.show(figure, alt=f"Histogram of shares under shuffled ranks, the measured share marked. {title}.")
+plots.show(
+    figure, alt=f"Histogram of shares under shuffled ranks, the measured share marked. {title}."
+)
 
 # %%
 rank_means = 100 * table.groupby("r").accuracy.mean()
 rank_effect = rank_means.max() - rank_means.min()
 rate_means = 100 * table.groupby("learning_rate").accuracy.mean()
-print("mean over rates and seeds:", ", ".join(f"r = {r}: {value:.1f} %" for r, value in rank_means.items()))
-print("mean over ranks and seeds:", ", ".join(f"{rate:g}: {value:.1f} %" for rate, value in rate_means.items()))  # fmt: skip
+by_rank = ", ".join(f"r = {r}: {value:.1f} %" for r, value in rank_means.items())
+by_rate = ", ".join(f"{rate:g}: {value:.1f} %" for rate, value in rate_means.items())
+print(f"mean over rates and seeds: {by_rank}\nmean over ranks and seeds: {by_rate}")
 rank_guess.compare(rank_effect)
-if p_rank < 0.05:
-    print(f"Chance alone rarely does that ({p_rank:.0%}): in these runs, the rank did something.")
-else:
-    print(f"Chance alone does that often enough ({p_rank:.0%}): these runs show no effect of the rank.")
-    print("That is not proof that there is none, only that it is too small for this experiment to see.")
 
+# %%
+if p_rank < 0.05:
+    print(
+        f"Chance alone rarely does that ({p_rank:.0%}): in these runs, the rank did something."
+    )
+else:
+    print(
+        f"Chance alone does that often enough ({p_rank:.0%}): "
+        "these runs show no effect of the rank."
+    )
+    print(
+        "That is not proof that there is none, "
+        "only that it is too small for this experiment to see."
+    )
+
+# %%
 typical = 100 * table.groupby(["r", "learning_rate"]).accuracy.median().groupby("r").mean()
 print(
-    f"With the median over seeds, which one odd run cannot move: {np.ptp(typical):.1f} points, not {rank_effect:.1f}."
+    "With the median over seeds, which one odd run cannot move: "
+    f"{np.ptp(typical):.1f} points, not {rank_effect:.1f}."
 )
 
 # %% [markdown]
@@ -640,7 +744,7 @@ def colleagues_sweep(measure, ranks, rates):
 
 # %% tags=["exercise"] exercise="weekend1_saturday/fair-sweep" answer="fair_sweep" minutes=12 difficulty=3
 # Find what is wrong (there are four things), and write a sweep that is fair.
-# measure(r, rate, seed=…, split=…) returns an accuracy; split is "train", "validation" or "test".
+# measure(r, rate, seed=…, split=…) returns an accuracy; split: "train", "validation" or "test".
 # seeds: the seeds to use, for every configuration. Return the winning pair (r, rate).
 def fair_sweep(measure, ranks, rates, seeds): ...
 
@@ -665,8 +769,14 @@ def check(answer):
         calls.append((r, rate, seed, split))
         if split != "validation":
             return 0.99 - r / 100
-        lucky = 0.2 if (r, rate, seed) == (4, 3e-3, 6) else 0  # one run shines, its configuration does not
-        return {(2, 2e-3): 0.8, (6, 3e-3): 0.7, (6, 1e-3): 0.72}.get((r, rate), 0.65) + lucky + seed / 1000
+        lucky = (
+            0.2 if (r, rate, seed) == (4, 3e-3, 6) else 0
+        )  # one run shines, its configuration does not
+        return (
+            {(2, 2e-3): 0.8, (6, 3e-3): 0.7, (6, 1e-3): 0.72}.get((r, rate), 0.65)
+            + lucky
+            + seed / 1000
+        )
 
     result = answer(measure, trial_ranks, trial_rates, trial_seeds)
     splits, pairs = {call[3] for call in calls}, {call[:2] for call in calls}
@@ -682,7 +792,9 @@ def check(answer):
     if any(found != set(trial_seeds) for found in used.values()):
         return f"A configuration is measured with the seeds {sorted(min(used.values(), key=len))}; asked for were {trial_seeds}. The same seed again gives the same number again: repetitions that agree to the last digit are one run, copied."
     if isinstance(result, float) or not isinstance(result, tuple | list) or len(result) != 2:
-        return "All the measuring is right, but the winner should come back as a pair: (r, rate)."
+        return (
+            "All the measuring is right, but the winner should come back as a pair: (r, rate)."
+        )
     if tuple(result) == (2, 2e-3):
         return None
     if tuple(result) == (4, 3e-3):
@@ -731,7 +843,10 @@ def from_our_runs(r, rate, seed, split):
 
 winner = fair_sweep(from_our_runs, ranks, rates, seeds)
 winner_mean = np.mean([right[*winner, seed].mean() for seed in seeds])
-print(f"Highest mean over {len(seeds)} seeds: r = {winner[0]} with {winner[1]:g}, {winner_mean:.1%}")
+print(
+    f"Highest mean over {len(seeds)} seeds: "
+    f"r = {winner[0]} with {winner[1]:g}, {winner_mean:.1%}"
+)
 
 # %% [markdown]
 # ## The winner's curse
@@ -765,7 +880,8 @@ def optimism(right, half):
 def check(answer):
     half = np.array([True, True, True, True, False, False, False, False, False])
     trial_runs = np.array(
-        [[1, 1, 1, 0, 1, 0, 1, 0, 0], [1, 1, 0, 0, 1, 1, 1, 1, 1], [0, 1, 0, 0, 1, 1, 1, 1, 0]], dtype=bool
+        [[1, 1, 1, 0, 1, 0, 1, 0, 0], [1, 1, 0, 0, 1, 1, 1, 1, 1], [0, 1, 0, 0, 1, 1, 1, 1, 0]],
+        dtype=bool,
     )
     value = answer(trial_runs.copy(), half.copy())
     if np.ndim(value) != 0 or isinstance(value, str | tuple | list | dict):
@@ -787,9 +903,7 @@ def check(answer):
     if close(0.75):
         return "That is the winner's accuracy where it was chosen. How does it do on the rest?"
     if close(trial_runs[:, half].mean() - trial_runs[:, ~half].mean()):
-        return (
-            "That is the average over all runs. The curse befalls the winner: which run is best on the half?"
-        )
+        return "That is the average over all runs. The curse befalls the winner: which run is best on the half?"
     return f"For three trial runs the gap should be 0.75 - 0.40 = 0.35; yours is {value:.3f}. The first run wins on their half."
 
 
@@ -834,10 +948,20 @@ for size in sizes:
     lost.append(100 * np.mean([optimism(runs, cut) for cut in cuts]))
 curse = float(lost[-1])
 
-title = f"Chosen on {sizes[0]} sentences, the winner loses {lost[0]:.1f} points elsewhere; on {sizes[-1]}, {curse:.1f}"
+# %%
+title = (
+    f"Chosen on {sizes[0]} sentences, the winner loses "
+    f"{lost[0]:.1f} points elsewhere; on {sizes[-1]}, {curse:.1f}"
+)
 series = {f"best of {len(runs)} runs": lost, "no luck": [0] * len(sizes)}
-figure = plots.lines(sizes, series, log_x=True, title=title, xlabel="sentences that choose (log scale)",
-                     ylabel="score there minus elsewhere (points)")  # fmt: skip
+figure = plots.lines(
+    sizes,
+    series,
+    log_x=True,
+    title=title,
+    xlabel="sentences that choose (log scale)",
+    ylabel="score there minus elsewhere (points)",
+)
 figure.axes[0].set_xticks(sizes, sizes)
 figure.axes[0].minorticks_off()
 plots.show(figure, alt=f"Optimism of the winning score by size of the choosing part. {title}.")
@@ -853,7 +977,10 @@ plots.show(figure, alt=f"Optimism of the winning score by size of the choosing p
 
 # %%
 luck = np.random.default_rng(lab.seed).normal(0, spread, size=(20_000, len(plan))).max(axis=1)
-print(f"Best of {len(plan)} equal runs, with a seed noise of {spread:.1f} points: {luck.mean():+.1f} points.")
+print(
+    f"Best of {len(plan)} equal runs, with a seed noise "
+    f"of {spread:.1f} points: {luck.mean():+.1f} points."
+)
 
 # %% [markdown]
 # ## Choose, and say why
@@ -864,16 +991,22 @@ print(f"Best of {len(plan)} equal runs, with a seed noise of {spread:.1f} points
 # %%
 ranking = table.groupby(["r", "learning_rate"]).accuracy.mean().sort_values(ascending=False)
 top, second = ranking.index[:2]
-differences = [metrics.paired_difference(right[*top, seed], right[*second, seed]) for seed in seeds]
+differences = [
+    metrics.paired_difference(right[*top, seed], right[*second, seed]) for seed in seeds
+]
 tests = [metrics.mcnemar(right[*top, seed], right[*second, seed]) for seed in seeds]
 for seed, test in zip(seeds, tests, strict=True):
-    print(f"seed {seed}: only the first right {test.only_a}, only the second {test.only_b}, McNemar p = {test.p_value:.2g}")  # fmt: skip
+    print(
+        f"seed {seed}: only the first right {test.only_a}, "
+        f"only the second {test.only_b}, McNemar p = {test.p_value:.2g}"
+    )
 
 # %%
 points = [(100 * part.estimate, 100 * part.low, 100 * part.high) for part in differences]
 signs = sum(part[0] > 0 for part in points)
 title = (
-    f"r = {top[0]} with {top[1]:g} beats r = {second[0]} with {second[1]:g} in {signs} of {len(seeds)} seeds"
+    f"r = {top[0]} with {top[1]:g} beats r = {second[0]} "
+    f"with {second[1]:g} in {signs} of {len(seeds)} seeds"
 )
 figure = plots.interval_bars(
     [f"seed {seed}" for seed in seeds],
@@ -883,7 +1016,10 @@ figure = plots.interval_bars(
     title=title,
     xlabel="first minus second (points), with 95 % intervals",
 )
-plots.show(figure, alt=f"Paired differences of the two best configurations, one interval per seed. {title}.")
+plots.show(
+    figure,
+    alt=f"Paired differences of the two best configurations, one interval per seed. {title}.",
+)
 
 # %% [markdown]
 # Each interval asks: *had we drawn other sentences, how would these two models compare?* It knows nothing of
@@ -900,7 +1036,10 @@ for _ in range(2000):
     some_sentences = draw.integers(len(truth), size=len(truth))
     again.append(100 * gain[some_seeds][:, some_sentences].mean())
 low, high = np.quantile(again, [0.025, 0.975])
-print(f"first minus second: {100 * gain.mean():+.1f} points, 95 % interval {low:+.1f} to {high:+.1f} over sentences and seeds")  # fmt: skip
+print(
+    f"first minus second: {100 * gain.mean():+.1f} points, "
+    f"95 % interval {low:+.1f} to {high:+.1f} over sentences and seeds"
+)
 
 # %% [markdown]
 # (With so few seeds such an interval is rather too narrow than too wide; three values know little about their
@@ -944,7 +1083,13 @@ def check(answer):
         ]
         return pd.DataFrame(rows).sample(frac=1, random_state=0)
 
-    means = {(4, 1e-4): 0.60, (4, 5e-4): 0.790, (8, 2e-4): 0.7935, (8, 5e-4): 0.796, (16, 5e-4): 0.800}
+    means = {
+        (4, 1e-4): 0.60,
+        (4, 5e-4): 0.790,
+        (8, 2e-4): 0.7935,
+        (8, 5e-4): 0.796,
+        (16, 5e-4): 0.800,
+    }
     result = answer(made(means, 0.012))
     if hasattr(result, "to_dict") or isinstance(result, dict):
         return "You return a whole row. Asked for is the pair (r, learning_rate)."
@@ -999,10 +1144,13 @@ misconceptions = [
 # %%
 chosen = choose(table)
 print(
-    f"Chosen: r = {chosen[0]} with {chosen[1]:g}, mean {ranking[chosen]:.1%}; best mean {ranking.max():.1%}"
+    f"Chosen: r = {chosen[0]} with {chosen[1]:g}, "
+    f"mean {ranking[chosen]:.1%}; best mean {ranking.max():.1%}"
 )
 adapter, head = trained(our_encoder, int(chosen[0]))
-print(f"It trains {adapter + head:,} numbers, {head / (adapter + head):.1%} of them in the head.")
+print(
+    f"It trains {adapter + head:,} numbers, {head / (adapter + head):.1%} of them in the head."
+)
 
 # %% [markdown]
 # ### Is the best rate at the fence?
@@ -1025,7 +1173,8 @@ fence = np.mean(by_rate[further]) - np.mean(by_rate[rates[-1]])
 figure, axes = plt.subplots()
 axes.plot(walk, [np.mean(by_rate[rate]) for rate in walk], "-", color="#777777", lw=1)
 for rate in walk:
-    axes.plot([rate] * len(seeds), by_rate[rate], "o", color="C1" if rate == further else "C0", alpha=0.7)
+    colour = "C1" if rate == further else "C0"
+    axes.plot([rate] * len(seeds), by_rate[rate], "o", color=colour, alpha=0.7)
 axes.set_xscale("log")
 axes.set_xticks(walk, [f"{rate:g}" for rate in walk])
 axes.minorticks_off()
@@ -1033,9 +1182,15 @@ axes.axvspan(rates[0] * 0.9, rates[-1] * 1.1, color="#777777", alpha=0.12, lw=0)
 axes.text(rates[0], axes.get_ylim()[1], "the grid", va="top", color="#555555")
 title = f"One step beyond the grid: {fence:+.1f} points on average"
 axes.set(title=title, xlabel="learning rate (log scale)", ylabel="validation accuracy (%)")
-plots.show(figure, alt=f"Accuracy by learning rate for r = {chosen[0]}, one dot per seed. {title}.")
+plots.show(
+    figure, alt=f"Accuracy by learning rate for r = {chosen[0]}, one dot per seed. {title}."
+)
 
-print(f"one step of the rate: {fence:+.1f} points; best rank against worst: {rank_effect:.1f} points")
+# %%
+print(
+    f"one step of the rate: {fence:+.1f} points; "
+    f"best rank against worst: {rank_effect:.1f} points"
+)
 
 # %% [markdown]
 # If the line still climbs at its end, the grid did not hold the best rate *for runs this short*, and its

@@ -54,7 +54,10 @@ report.show("week1")
 # %%
 first_try.compare(sum(day.at_once for day in days))
 tries = sum(sum(day.tries.values()) for day in days)
-print(f"{sum(len(day.passed) for day in days)} of {exercises} are passed; it took {tries} attempts in all.")
+print(
+    f"{sum(len(day.passed) for day in days)} of {exercises} are passed; "
+    f"it took {tries} attempts in all."
+)
 
 # %% [markdown]
 # A low number is no bad sign: each check that turned you down told you something. (Today's own row stays empty until
@@ -70,6 +73,7 @@ def place(result):
     return (result.value - result.low) / (result.high - result.low)
 
 
+# %%
 expected = [result for day in week for result in day.results if result.where]
 inside = sum(result.where == "inside" for result in expected)
 if expected:
@@ -82,7 +86,10 @@ if expected:
     figure.axes[0].axvspan(0, 1, alpha=0.12)
     plots.show(figure, alt=f"{title}; one dot per result, the band shaded from 0 to 1.")
 else:
-    print("Nothing has been recorded in this workspace yet. Run a lesson of this week, then this cell again.")
+    print(
+        "Nothing has been recorded in this workspace yet. "
+        "Run a lesson of this week, then this cell again."
+    )
 
 # %% [markdown]
 # A dot outside the shade is not a failure. It is a question: did you change something on purpose, or did a cell run
@@ -95,7 +102,7 @@ else:
 # %% tags=["exercise"] exercise="weekend1_sunday/claim" answer="claim" minutes=6 difficulty=1
 # low, high: the 95 % interval of a difference in accuracy, new model minus old model, on the
 # same sentences.
-# Return the word that your report may use about the new model: "better", "worse" or "undecided".
+# Return the word that your report may use of the new model: "better", "worse" or "undecided".
 def claim(low, high): ...
 
 
@@ -111,7 +118,10 @@ def claim(low, high):
 
 # %% tags=["check"] exercise="weekend1_sunday/claim"
 def check(answer):
-    said = {ends: answer(*ends) for ends in [(0.02, 0.07), (-0.01, 0.06), (-0.06, 0.01), (-0.05, -0.01)]}
+    said = {
+        ends: answer(*ends)
+        for ends in [(0.02, 0.07), (-0.01, 0.06), (-0.06, 0.01), (-0.05, -0.01)]
+    }
     words = ("better", "worse", "undecided")
     strange = [word for word in said.values() if word not in words]
     if strange:
@@ -175,7 +185,9 @@ for name, (low, high) in mondays.items():
 report.week("week1")
 notes, waiting = report.notes("week1"), report.unwritten("week1")
 print(f"{notes.parent.name}/{notes.name}")
-print("Still yours to write:", ", ".join(waiting) + "." if waiting else "nothing. It is complete.")
+print(
+    "Still yours to write:", ", ".join(waiting) + "." if waiting else "nothing. It is complete."
+)
 
 # %% [markdown]
 # ## Tidy your notebooks
@@ -186,7 +198,8 @@ print("Still yours to write:", ", ".join(waiting) + "." if waiting else "nothing
 # %%
 started, reached_the_end, same_results = 10_388, 1_203, 879
 print(
-    f"{reached_the_end / started:.0%} ran to their end, {same_results / started:.0%} gave the results in the file."
+    f"{reached_the_end / started:.0%} ran to their end, "
+    f"{same_results / started:.0%} gave the results in the file."
 )
 
 # %% [markdown]
@@ -204,7 +217,9 @@ cells = [
 
 def execute(order):
     """Run the cells in this order, in a kernel of their own, as Jupyter would."""
-    notebook = nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(text) for text in cells])
+    notebook = nbformat.v4.new_notebook(
+        cells=[nbformat.v4.new_code_cell(text) for text in cells]
+    )
     client = NotebookClient(notebook, kernel_name="python3", extra_arguments=["--log-level=40"])
     with client.setup_kernel():
         for position in order:
@@ -272,9 +287,7 @@ def check(answer):
         return sorted(int(position) for position in answer(notebook(*counts)))
 
     if answer(notebook(1, 2, 4, 3)) is None:
-        return (
-            "Your function returns nothing. It should return a list of positions, empty if all is in order."
-        )
+        return "Your function returns nothing. It should return a list of positions, empty if all is in order."
     if isinstance(answer(notebook(1, 2, 4, 3)), bool | int):
         return "Your function returns a single value. A list of positions is wanted, to find the cells again."
     if found(1, 2, 4, 3) == [2]:
@@ -282,7 +295,9 @@ def check(answer):
     if found(1, 2, 4, 3) == [2, 3]:
         return "For the counts 1, 2, 4, 3 you name positions 2 and 3. You seem to compare each count with its place on the page; only one of these two ran before a cell above it."
     if found(1, 2, 4, 3) == [4]:
-        return "For the counts 1, 2, 4, 3 you name 4. Positions count from zero, as the list does."
+        return (
+            "For the counts 1, 2, 4, 3 you name 4. Positions count from zero, as the list does."
+        )
     if found(1, 2, 4, 3) != [3]:
         return f"For the counts 1, 2, 4, 3 you name {found(1, 2, 4, 3)}. Which cell ran before one that stands above it?"
     if found(2, 5, 9):
@@ -301,7 +316,11 @@ def check(answer):
         return "A Markdown cell has no execution_count at all, so asking it for one fails. Look at the cell's type first."
     if result == [1]:
         return "You give the position among the code cells. With Markdown in between, that is another cell of the notebook."
-    return None if result == [3] else f"With Markdown in between (text, 2, text, 1) you name {result}."
+    return (
+        None
+        if result == [3]
+        else f"With Markdown in between (text, 2, text, 1) you name {result}."
+    )
 
 
 hints = [
@@ -351,7 +370,9 @@ for path in sorted((lab.root / "lessons" / "week1").glob("*.ipynb")):
         notebook = nbformat.read(path, as_version=4)
         ran = sum(cell.get("execution_count") is not None for cell in notebook.cells)
         found = (
-            f"{ran} cells ran, {len(out_of_order(notebook))} out of order" if ran else "saved without running"
+            f"{ran} cells ran, {len(out_of_order(notebook))} out of order"
+            if ran
+            else "saved without running"
         )
     except (ValueError, AttributeError, KeyError):
         found = "cannot be read as a notebook"
@@ -416,7 +437,10 @@ print("overall", round(m, 3))
 # %%
 counted, share_right = sum(row[2] for row in a), (predictions == labels).mean()
 print(f"{counted} of {len(texts)} sentences are in the table.")
-print(f"The table says {m:.1%} overall. Counted directly, {share_right:.1%} of the predictions are right.")
+print(
+    f"The table says {m:.1%} overall. Counted directly, "
+    f"{share_right:.1%} of the predictions are right."
+)
 
 # %% [markdown]
 # Neither holds. There are two bugs in there, and the names `a`, `x`, `n`, `c`, `k`, `m` hide both. Take the last line
@@ -457,7 +481,11 @@ def check(answer):
     value = answer([*rows, (20, 30, 0, math.nan)])
     if math.isnan(value):
         return "With an empty row in the table your result is nan: 0 × nan is nan, and it swallows every sum. Leave empty rows out."
-    return None if abs(value - 0.54) < 1e-9 else f"An empty row changes your result from 0.54 to {value:.4g}."
+    return (
+        None
+        if abs(value - 0.54) < 1e-9
+        else f"An empty row changes your result from 0.54 to {value:.4g}."
+    )
 
 
 hints = [
@@ -466,7 +494,10 @@ hints = [
     "`n * accuracy` per row; skip the rows in which n is 0.",
 ]
 misconceptions = [
-    ("def overall(rows):\n    return sum(row[3] for row in rows) / len(rows)", "Should a row of 10"),
+    (
+        "def overall(rows):\n    return sum(row[3] for row in rows) / len(rows)",
+        "Should a row of 10",
+    ),
     (
         "def overall(rows):\n    return sum(row[2] * row[3] for row in rows) / len(rows)",
         "divide by the number of rows",
@@ -509,7 +540,11 @@ def accuracy_by_length(texts, labels, predictions, edges):
 # %% tags=["check"] exercise="weekend1_sunday/by-length"
 def check(answer):
     lengths = [1, 2, 2, 3, 4, 4, 4, 5]
-    trial = (["word " * length for length in lengths], [1, 1, 0, 1, 0, 0, 1, 1], [1, 0, 0, 1, 0, 1, 0, 1])
+    trial = (
+        ["word " * length for length in lengths],
+        [1, 1, 0, 1, 0, 0, 1, 1],
+        [1, 0, 0, 1, 0, 1, 0, 1],
+    )
     try:
         rows = [tuple(row) for row in answer(*trial, [1, 2, 4, 9])]
     except (IndexError, ValueError) as error:
@@ -597,7 +632,10 @@ longest = max(len(text.split()) for text in texts)
 rows = accuracy_by_length(texts, labels, predictions, [0, 10, 20, 30, longest + 1])
 for low, high, n, accuracy in rows:
     print(f"{low:>3} to {high - 1:>2} words: {n:>4} sentences, {accuracy:.1%} right")
-print(f"{sum(row[2] for row in rows)} of {len(texts)} sentences, {overall(rows):.1%} right overall")
+print(
+    f"{sum(row[2] for row in rows)} of {len(texts)} sentences, "
+    f"{overall(rows):.1%} right overall"
+)
 
 # %% [markdown]
 # Now the parts add up, and two ways of computing the whole agree. Only now is the question worth asking: does length
@@ -606,7 +644,9 @@ print(f"{sum(row[2] for row in rows)} of {len(texts)} sentences, {overall(rows):
 # %%
 sizes, right = np.array([len(text.split()) for text in texts]), predictions == labels
 filled = [(low, high) for low, high, n, _ in rows if n]
-intervals = [metrics.bootstrap_interval(right[(low <= sizes) & (sizes < high)]) for low, high in filled]
+intervals = [
+    metrics.bootstrap_interval(right[(low <= sizes) & (sizes < high)]) for low, high in filled
+]
 holding = sum(part.low <= right.mean() <= part.high for part in intervals)
 verdict = "no row stands out" if holding == len(filled) else "some stand out"
 
@@ -618,10 +658,10 @@ figure = plots.interval_bars(
     title=f"{holding} of {len(filled)} intervals hold the overall accuracy: {verdict}",
     xlabel="accuracy of the word-counting baseline (%), with 95 % intervals",
 )
-plots.show(
-    figure,
-    alt=f"Accuracy by sentence length with intervals; {holding} of {len(filled)} hold the overall value.",
+alt = (
+    f"Accuracy by sentence length; {holding} of {len(filled)} intervals hold the overall value."
 )
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # Clean code has a second reward: the next question costs two lines. The baseline counts single words *and* pairs of
@@ -630,7 +670,8 @@ plots.show(
 # %%
 gain = metrics.paired_difference(right, fit_words((1, 1)).predict(texts) == labels)
 print(
-    f"pairs against single words: {100 * gain.estimate:+.1f} points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
+    f"pairs against single words: {100 * gain.estimate:+.1f} "
+    f"points ({100 * gain.low:+.1f} to {100 * gain.high:+.1f})"
 )
 print("With pairs, the baseline is:", claim(gain.low, gain.high))
 
@@ -652,26 +693,35 @@ print("With pairs, the baseline is:", claim(gain.low, gain.high))
 from labhelpers import explorers, planner
 
 memory_guess = widgets.predict(
-    "week1-full-7b", "Memory for full fine-tuning of 7 billion parameters with AdamW in float32", 0, 200, "GB"
+    "week1-full-7b",
+    "Memory for full fine-tuning of 7 billion parameters with AdamW in float32",
+    0,
+    200,
+    "GB",
 )
 
 # %%
 settings_7b = {"batch_size": 1, "sequence_length": 512, "gradient_checkpointing": True}
 plan = planner.memory_plan("llama-7b", "full", **settings_7b)
-parts = {"weights": plan.weights, "gradients": plan.gradients, "AdamW's two averages": plan.optimizer}
-parts["activations (estimated)"] = plan.activations
+parts = {
+    "weights": plan.weights,
+    "gradients": plan.gradients,
+    "AdamW's two averages": plan.optimizer,
+    "activations (estimated)": plan.activations,
+}
+total = f"{plan.total / 1e9:.0f} GB"
+
+# %%
 figure = plots.bars(
     list(parts),
     [amount / 1e9 for amount in parts.values()],
     reference=24,
     reference_label="room on a whole card",
-    title=f"{plan.total / 1e9:.0f} GB in all, and the weights are {100 * plan.weights / plan.total:.0f} % of it",
+    title=f"{total} in all, and the weights are {100 * plan.weights / plan.total:.0f} % of it",
     xlabel="memory (GB)",
 )
-plots.show(
-    figure,
-    alt=f"Memory of full fine-tuning, {plan.total / 1e9:.0f} GB: the optimizer's share is the largest.",
-)
+alt = f"Memory of full fine-tuning, {total}: the optimizer's share is the largest."
+plots.show(figure, alt=alt)
 memory_guess.compare(plan.total / 1e9)
 
 # %% [markdown]
@@ -762,7 +812,10 @@ misconceptions = [
 
 # %%
 for card, gigabytes in planner.GPUS.items():
-    print(f"{card:<18} {', '.join(methods_that_fit('llama-7b', gigabytes)) or 'none of the three'}")
+    print(
+        f"{card:<18} "
+        f"{', '.join(methods_that_fit('llama-7b', gigabytes)) or 'none of the three'}"
+    )
 
 # %% [markdown]
 # Now your own case. The planner below takes other models, batches and lengths, and gives a reason for every part. Look

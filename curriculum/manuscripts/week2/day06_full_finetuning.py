@@ -30,7 +30,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from transformers import AutoModelForSequenceClassification, AutoTokenizer, set_seed
 
-from labhelpers import data, exercise, memory, models, plots, progress, quiz, tracking, training, widgets
+from labhelpers import data, exercise, memory, models, plots, progress, quiz, tracking, training
+from labhelpers import widgets
 
 # %% [markdown]
 # ## Why today matters
@@ -51,18 +52,25 @@ from labhelpers import data, exercise, memory, models, plots, progress, quiz, tr
 # same precision, no dropout inside the encoder (on a CPU, `load_options` switches it off) and none on the detours.
 
 # %%
-options = training.load_options() | {"dtype": torch.float32}  # 32 bits for both, so that bytes compare
+options = training.load_options() | {
+    "dtype": torch.float32
+}  # 32 bits for both, so that bytes compare
 
 
 def build(how, seed=lab.seed):
-    """The encoder with a fresh head: "full" trains every weight, "lora" Day 4's detours and the head."""
+    """The encoder with a fresh head: "full" trains it all, "lora" detours and the head."""
     set_seed(seed)  # it decides the random head, and A
     model = AutoModelForSequenceClassification.from_pretrained(
         models.source("encoder"), num_labels=2, **options
     )
     if how == "full":
         return model
-    recipe = {"r": 8, "lora_alpha": 16, "target_modules": models.lora_targets(model), "task_type": "SEQ_CLS"}
+    recipe = {
+        "r": 8,
+        "lora_alpha": 16,
+        "target_modules": models.lora_targets(model),
+        "task_type": "SEQ_CLS",
+    }
     return get_peft_model(model, LoraConfig(**recipe))
 
 
@@ -71,7 +79,8 @@ untrained = {how: build(how) for how in ("full", "lora")}
 counts = {how: models.count_parameters(model) for how, model in untrained.items()}
 for how, count in counts.items():
     print(
-        f"{how:<5} {count.trainable:>12,} of {count.total:,} numbers are trained: {count.trainable / count.total:.2%}"
+        f"{how:<5} {count.trainable:>12,} of {count.total:,} "
+        f"numbers are trained: {count.trainable / count.total:.2%}"
     )
 
 # %% [markdown]
@@ -90,7 +99,11 @@ for how, count in counts.items():
 
 # %%
 ratio_guess = widgets.predict(
-    "day06-memory-ratio", "Memory for one step: full fine-tuning needs … times that of LoRA", 1, 100, "times"
+    "day06-memory-ratio",
+    "Memory for one step: full fine-tuning needs … times that of LoRA",
+    1,
+    100,
+    "times",
 )
 
 # %% [markdown]
@@ -108,7 +121,7 @@ ratio_guess = widgets.predict(
 
 
 # %% tags=["exercise"] exercise="day06/static-bytes" answer="static_bytes" minutes=6 difficulty=1
-# parameters: how many numbers the model holds. trained: how many of them are trained, with AdamW.
+# parameters: how many numbers the model holds. trained: how many of them AdamW trains.
 # Return three numbers, in bytes: weights, gradients, optimiser state.
 def static_bytes(parameters, trained): ...
 
@@ -138,7 +151,9 @@ def check(answer):
     if weights != 4000:
         return f"{weights:,} bytes of weights for 1,000 numbers. Frozen or not, each of them is stored once, in four bytes."
     if gradients == 4000:
-        return "You give every weight a gradient. A frozen weight gets none: nobody will move it."
+        return (
+            "You give every weight a gradient. A frozen weight gets none: nobody will move it."
+        )
     if gradients != 400:
         return f"{gradients:,} bytes of gradients for 100 trained numbers: one gradient each, as large as the number itself."
     if optimizer == 400:
@@ -187,7 +202,9 @@ tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
 device = settings.device()
 
 few = reviews["train"][:32]
-batch = tokenizer(few["text"], padding="max_length", truncation=True, max_length=32, return_tensors="pt")
+batch = tokenizer(
+    few["text"], padding="max_length", truncation=True, max_length=32, return_tensors="pt"
+)
 batch["labels"] = torch.tensor(few["label"])
 batch = batch.to(device)
 
@@ -196,7 +213,9 @@ batch = batch.to(device)
 def one_step(model):
     """Train one step and count what is then in memory, in bytes."""
     model.train().to(device)
-    optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=1e-5)
+    optimizer = torch.optim.AdamW(
+        [part for part in model.parameters() if part.requires_grad], lr=1e-5
+    )
     model(**batch).loss.backward()
     optimizer.step()
     return memory.account(model, optimizer, batch)
@@ -208,7 +227,8 @@ for how, found in accounts.items():
     for part, expected in zip(("weights", "gradients", "optimizer"), predicted, strict=True):
         counted = getattr(found, part)
         print(
-            f"{how:<5} {part:<10} predicted {expected:>12,}   counted {counted:>12,}   {counted - expected:+,}"
+            f"{how:<5} {part:<10} predicted {expected:>12,}   "
+            f"counted {counted:>12,}   {counted - expected:+,}"
         )
 
 # %% [markdown]
@@ -216,7 +236,10 @@ for how, found in accounts.items():
 # looks after. And PEFT puts the head it was given aside and trains a copy, so memory holds two heads. Check it:
 
 # %%
-tensors = {how: sum(part.requires_grad for part in model.parameters()) for how, model in untrained.items()}
+tensors = {
+    how: sum(part.requires_grad for part in model.parameters())
+    for how, model in untrained.items()
+}
 head = counts["lora"].groups["head"]
 for how, found in accounts.items():
     weights, gradients, state = static_bytes(counts[how].total, counts[how].trainable)
@@ -224,7 +247,8 @@ for how, found in accounts.items():
     assert found.gradients == gradients
     assert found.optimizer == state + 4 * tensors[how]
 print(
-    f"{tensors['full']} tensors and {tensors['lora']} tensors, a head of {head:,} numbers: no byte is left over"
+    f"{tensors['full']} tensors and {tensors['lora']} tensors, "
+    f"a head of {head:,} numbers: no byte is left over"
 )
 
 # %% [markdown]
@@ -234,11 +258,18 @@ print(
 # fourth kind out.
 
 # %%
-for name, how in {"AdamW, 32 bits": {}, "8-bit AdamW": {"optimizer": "adamw_8bit"}, "plain SGD": {"optimizer": "sgd"},
-                  "AdamW, all in 16 bits": {"weight_bytes": 2}}.items():  # fmt: skip
+for name, how in {
+    "AdamW, 32 bits": {},
+    "8-bit AdamW": {"optimizer": "adamw_8bit"},
+    "plain SGD": {"optimizer": "sgd"},
+    "AdamW, all in 16 bits": {"weight_bytes": 2},
+}.items():
     ours, seven = memory.predict(counts["full"].total, **how), memory.predict(7e9, **how)
-    print(f"{name:<22} {ours.total / ours.weights:.1f} × its weights: {memory.human(ours.total):>9} for our encoder, "
-          f"{memory.human(seven.total):>9} for 7 billion")  # fmt: skip
+    print(
+        f"{name:<22} {ours.total / ours.weights:.1f} × its weights: "
+        f"{memory.human(ours.total):>9} for our encoder, "
+        f"{memory.human(seven.total):>9} for 7 billion"
+    )
 assert memory.predict(7e9).total == 112e9
 
 # %% [markdown]
@@ -254,12 +285,20 @@ assert memory.predict(7e9).total == 112e9
 
 # %%
 kept_guess = widgets.predict(
-    "day06-activations", "Of full fine-tuning's activations, how much does LoRA still keep?", 0, 100, "%"
+    "day06-activations",
+    "Of full fine-tuning's activations, how much does LoRA still keep?",
+    0,
+    100,
+    "%",
 )
 
 # %%
 full, lora = accounts["full"], accounts["lora"]
-table = pd.DataFrame({how: vars(found) for how, found in accounts.items()}).drop("reasons").astype(int)
+table = (
+    pd.DataFrame({how: vars(found) for how, found in accounts.items()})
+    .drop("reasons")
+    .astype(int)
+)
 table.loc["total"] = table.sum()
 table["full / lora"] = (table["full"] / table["lora"]).round(1)
 table.assign(full=table["full"].map(memory.human), lora=table["lora"].map(memory.human))
@@ -287,7 +326,8 @@ alone = {
 }
 for name, layer in alone.items():
     print(
-        f"{name:<19} keeps {memory.account(layer, batch=x).activations / (4 * x.numel()):.2f} times its input"
+        f"{name:<19} keeps "
+        f"{memory.account(layer, batch=x).activations / (4 * x.numel()):.2f} times its input"
     )
 
 # %% [markdown]
@@ -319,10 +359,14 @@ def kept(change, **size):
     return memory.account(model, batch=empty_batch(**size)).activations
 
 
+# %%
 def detours(which="attention", **recipe):
     """A function that puts LoRA on a model: `which` layers, and anything a LoraConfig takes."""
     return lambda model: get_peft_model(
-        model, LoraConfig(target_modules=models.lora_targets(model, which), task_type="SEQ_CLS", **recipe)
+        model,
+        LoraConfig(
+            target_modules=models.lora_targets(model, which), task_type="SEQ_CLS", **recipe
+        ),
     )
 
 
@@ -338,9 +382,14 @@ megabytes = {name: kept(change) / 1e6 for name, change in variants.items()}
 all_linear_share = megabytes["LoRA r = 8, all linear layers"] / megabytes["every weight"]
 title = f"The rank hardly matters; detours everywhere keep {all_linear_share:.0%}"
 figure = plots.bars(
-    list(megabytes), list(megabytes.values()), title=title, xlabel="activations kept (MB), 32 × 32 tokens"
+    list(megabytes),
+    list(megabytes.values()),
+    title=title,
+    xlabel="activations kept (MB), 32 × 32 tokens",
 )
-plots.show(figure, alt=f"Bars of activations in megabytes for five choices of what to train. {title}.")
+plots.show(
+    figure, alt=f"Bars of activations in megabytes for five choices of what to train. {title}."
+)
 
 # %% [markdown]
 # Remember this when somebody runs out of memory and lowers the rank. It is the wrong knob. The right ones are the
@@ -349,7 +398,7 @@ plots.show(figure, alt=f"Bars of activations in megabytes for five choices of wh
 
 # %%
 def depth_of(name, layers):
-    """Where a weight sits: −1 for embeddings, 0 … layers − 1 for the layers, `layers` for all that is on top."""
+    """Where a weight sits: −1 embeddings, 0 … layers − 1 a layer, `layers` what is on top."""
     found = re.search(r"layer\.(\d+)\.", name)
     return int(found[1]) if found else -1 if "embeddings" in name else layers
 
@@ -373,17 +422,27 @@ choices = variants | {f"every weight of the top {half} layers": freeze_below(hal
 def plan(training_what="every weight", batch_size=32, tokens=32, optimizer="adamw"):
     count = models.count_parameters(choices[training_what](models.build_empty(shape)))
     bytes_kept = kept(choices[training_what], size=batch_size, length=tokens)
-    needed = memory.predict(count.total, count.trainable, optimizer=optimizer, activations=bytes_kept)
+    needed = memory.predict(
+        count.total, count.trainable, optimizer=optimizer, activations=bytes_kept
+    )
     parts = ["weights", "gradients", "optimizer", "activations"]
     title = f"{memory.human(needed.total)}, {bytes_kept / needed.total:.0%} of it activations"
     sizes = [getattr(needed, part) / 1e6 for part in parts]
     figure = plots.bars(parts, sizes, title=title, xlabel="memory (MB)")
-    plots.show(figure, alt=f"Memory by kind, {training_what}, {batch_size} × {tokens} tokens: {title}.")
+    plots.show(
+        figure, alt=f"Memory by kind, {training_what}, {batch_size} × {tokens} tokens: {title}."
+    )
 
 
 # %%
 optimizers = ["adamw", "adamw_8bit", "sgd"]
-widgets.explore(plan, training_what=list(choices), batch_size=[1, 8, 32, 128], tokens=[16, 32, 128, 512], optimizer=optimizers)  # fmt: skip
+widgets.explore(
+    plan,
+    training_what=list(choices),
+    batch_size=[1, 8, 32, 128],
+    tokens=[16, 32, 128, 512],
+    optimizer=optimizers,
+)
 
 # %% [markdown]
 # Two things to try. With `tokens` from 128 to 512, activations grow more than fourfold: attention compares every
@@ -394,11 +453,13 @@ widgets.explore(plan, training_what=list(choices), batch_size=[1, 8, 32, 128], t
 # %%
 with torch.autocast(device, torch.bfloat16):
     mixed = {
-        how: memory.account(model.to(device), batch=batch).activations for how, model in untrained.items()
+        how: memory.account(model.to(device), batch=batch).activations
+        for how, model in untrained.items()
     }
 for how, found in accounts.items():
     print(
-        f"{how:<5} activations: {memory.human(found.activations)} in 32 bits, {memory.human(mixed[how])} in mixed precision"
+        f"{how:<5} activations: {memory.human(found.activations)} in 32 bits, "
+        f"{memory.human(mixed[how])} in mixed precision"
     )
 
 # %% [markdown]
@@ -425,7 +486,9 @@ how, device = sys.argv[1:]
 phase, seen = "load", []
 
 def used():
-    return torch.cuda.memory_allocated() if device == "cuda" else psutil.Process().memory_info().rss
+    if device == "cuda":
+        return torch.cuda.memory_allocated()
+    return psutil.Process().memory_info().rss
 
 def look():
     while phase != "end":
@@ -434,7 +497,7 @@ def look():
 """
 
 # %%
-steps = """
+load = """
 a = torch.nn.Parameter(torch.randn(500, 500, device=device))
 warm_up = torch.optim.AdamW([a])  # wakes up what PyTorch starts only once
 (a @ a).sum().backward(); warm_up.step(); warm_up.zero_grad()
@@ -442,13 +505,20 @@ before = used(); threading.Thread(target=look).start()
 options = training.load_options() | {"dtype": torch.float32, "num_labels": 2}
 model = AutoModelForSequenceClassification.from_pretrained(models.source("encoder"), **options)
 if how == "lora":
-    model = get_peft_model(model, LoraConfig(r=8, target_modules=models.lora_targets(model), task_type="SEQ_CLS"))
+    targets = models.lora_targets(model)
+    model = get_peft_model(model, LoraConfig(r=8, target_modules=targets, task_type="SEQ_CLS"))
 for part in model.to(device).train().parameters():
-    part.data = part.data.clone()  # read now; from_pretrained leaves the file where it is until it is needed
-optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=1e-5)
+    part.data = part.data.clone()  # read the file now; from_pretrained would put it off
+"""
+
+# %%
+steps = """
+trained = [part for part in model.parameters() if part.requires_grad]
+optimizer = torch.optim.AdamW(trained, lr=1e-5)
 tokens = torch.randint(1000, 20000, (32, 32), device=device)
 for step in range(2):
-    phase = "forward"; loss = model(tokens, torch.ones_like(tokens), labels=tokens[:, 0] % 2).loss
+    phase = "forward"
+    loss = model(tokens, torch.ones_like(tokens), labels=tokens[:, 0] % 2).loss
     phase = "backward"; loss.backward(); del loss
     phase = "update"; optimizer.step(); optimizer.zero_grad()
 phase = "end"
@@ -459,13 +529,25 @@ print(json.dumps([(moment, held - before, name) for moment, held, name in seen])
 # glibc likes to keep freed memory for later; this asks it to hand large blocks back, so that we
 # see them go.
 path = os.pathsep.join([str(lab.root), os.environ.get("PYTHONPATH", "")])
-env = os.environ | {"MALLOC_MMAP_THRESHOLD_": "65536", "PYTHONPATH": path, "PYTHONWARNINGS": "ignore"}
+env = os.environ | {
+    "MALLOC_MMAP_THRESHOLD_": "65536",
+    "PYTHONPATH": path,
+    "PYTHONWARNINGS": "ignore",
+}
+
+# %%
 processes = {
-    how: subprocess.Popen([sys.executable, "-c", watch + steps, how, device], env=env, text=True,
-                          stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+    how: subprocess.Popen(
+        [sys.executable, "-c", watch + load + steps, how, device],
+        env=env,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
     for how in ("full", "lora")
-}  # fmt: skip
-seen = {how: json.loads(process.communicate()[0].splitlines()[-1]) for how, process in processes.items()}
+}
+said = {how: process.communicate()[0] for how, process in processes.items()}
+seen = {how: json.loads(text.splitlines()[-1]) for how, text in said.items()}
 peak = {how: max(held for _, held, _ in rows) for how, rows in seen.items()}
 
 # %%
@@ -482,7 +564,9 @@ def draw_memory(axes, how):
     spot = (moments[-1], sums[how] / 1e6)
     axes.axhline(spot[1], color="#444444", ls="--", lw=1.2)
     above = (spot[0], max(spot[1], peak[how] / 1e6))
-    axes.annotate("all four kinds together", above, (0, 4), textcoords="offset points", ha="right")
+    axes.annotate(
+        "all four kinds together", above, (0, 4), textcoords="offset points", ha="right"
+    )
     axes.set(title=f"{how}: peak {memory.human(peak[how])}", xlabel="seconds")
 
 
@@ -490,9 +574,18 @@ def draw_memory(axes, how):
 figure, panels = plt.subplots(1, 2, figsize=(7.2, 3.6), sharey=True)
 for axes, how in zip(panels, ("full", "lora"), strict=True):
     draw_memory(axes, how)
-panels[0].set(ylabel="memory of the process (MB)", ylim=(0, 1.2 * max(sums["full"], peak["full"]) / 1e6))
+panels[0].set(
+    ylabel="memory of the process (MB)", ylim=(0, 1.2 * max(sums["full"], peak["full"]) / 1e6)
+)
 panels[1].legend(loc="upper left")
-plots.show(figure, alt=f"Memory of two processes over two training steps. Full fine-tuning peaks at {memory.human(peak['full'])}, LoRA at {memory.human(peak['lora'])}; the four kinds add up to {memory.human(sums['full'])} and {memory.human(sums['lora'])}.")  # fmt: skip
+plots.show(
+    figure,
+    alt=(
+        "Memory of two processes over two training steps. Full fine-tuning peaks at "
+        f"{memory.human(peak['full'])}, LoRA at {memory.human(peak['lora'])}; the four "
+        f"kinds add up to {memory.human(sums['full'])} and {memory.human(sums['lora'])}."
+    ),
+)
 
 # %% [markdown]
 # You can read the whole theory in the left picture. Up goes the model while it is loaded. The first forward pass
@@ -537,9 +630,7 @@ def check(answer):
     if found == (50, 20):
         return "You take the largest kind. But weights and optimiser state are always there, and something comes on top of them."
     if found[0] == 60 or found[0] == 70:
-        return (
-            "Weights and optimiser state are always there, whatever else is. Is one of them missing in yours?"
-        )
+        return "Weights and optimiser state are always there, whatever else is. Is one of them missing in yours?"
     return f"For weights 10, gradients 10, optimiser 20 and activations 50 you say {found[0]}. Which of the four are always there, and which two take turns?"
 
 
@@ -567,8 +658,11 @@ misconceptions = [
 # %%
 peak_ratio = {how: peak[how] / peak_bytes(found) for how, found in accounts.items()}
 for how, found in accounts.items():
-    print(f"{how:<5} four kinds {memory.human(sums[how]):>9}   at one moment {memory.human(peak_bytes(found)):>9}   "
-          f"seen by the system {memory.human(peak[how]):>9} ({peak_ratio[how]:.2f} times)")  # fmt: skip
+    print(
+        f"{how:<5} four kinds {memory.human(sums[how]):>9}   "
+        f"at one moment {memory.human(peak_bytes(found)):>9}   "
+        f"seen by the system {memory.human(peak[how]):>9} ({peak_ratio[how]:.2f} times)"
+    )
 
 # %% [markdown]
 # What the system sees besides our tensors is scratch paper for the arithmetic, and what the allocator has not handed
@@ -592,18 +686,32 @@ for k in range(layers + 1):
     plans[k] = memory.predict(count.total, count.trainable, activations=kept(freeze_below(k)))
 
 # %%
+updates = [(plan.gradients + plan.optimizer) / 1e6 for plan in plans.values()]
 series = {
     "activations": [plan.activations / 1e6 for plan in plans.values()],
-    "gradients and optimiser": [(plan.gradients + plan.optimizer) / 1e6 for plan in plans.values()],
+    "gradients and optimiser": updates,
 }
 frozen_half_share = plans[half].activations / full.activations
-title = f"With {half} of {layers} layers frozen from below, {frozen_half_share:.0%} of activations are left"
-names = {"xlabel": "frozen layers (and the embeddings)", "ylabel": "memory (MB), 32 × 32 tokens"}
+title = (
+    f"With {half} of {layers} layers frozen from below, "
+    f"{frozen_half_share:.0%} of activations are left"
+)
+
+# %%
+names = {
+    "xlabel": "frozen layers (and the embeddings)",
+    "ylabel": "memory (MB), 32 × 32 tokens",
+}
 figure = plots.lines(list(plans), series, title=title, **names)
 figure.axes[0].axhline(lora.activations / 1e6, color="#777777", ls=":", lw=1.2)
-figure.axes[0].annotate("activations with LoRA in all layers", (layers, lora.activations / 1e6), (0, 4), textcoords="offset points", ha="right", color="#777777")  # fmt: skip
+figure.axes[0].text(
+    layers, lora.activations / 1e6, "LoRA in all layers", ha="right", va="bottom"
+)
 plots.show(
-    figure, alt=f"Activations, and gradients with optimiser state, by number of frozen layers. {title}."
+    figure,
+    alt=(
+        f"Activations, and gradients with optimiser state, by number of frozen layers. {title}."
+    ),
 )
 
 # %% [markdown]
@@ -639,9 +747,9 @@ def check(answer):
         wrapped = get_peft_model(models.build_empty(shape), copy.deepcopy(answer))
     except ValueError as error:
         return f"PEFT refuses this recipe: {str(error).splitlines()[0][:200]}"
-    placed = {depth_of(name, layers) for name, _ in wrapped.named_modules() if name.endswith("lora_A")} - {
-        layers
-    }
+    placed = {
+        depth_of(name, layers) for name, _ in wrapped.named_modules() if name.endswith("lora_A")
+    } - {layers}
     share = memory.account(wrapped, batch=empty_batch()).activations / kept(lambda model: model)
     if len(placed) < 2:
         return f"Only {len(placed)} layer of the encoder has a detour. That is thrifty indeed, but two are asked for."
@@ -686,7 +794,10 @@ misconceptions = [
 thrifty_kept = memory.account(
     get_peft_model(models.build_empty(shape), thrifty), batch=empty_batch()
 ).activations
-print(f"your recipe keeps {thrifty_kept / full.activations:.0%} of the activations of full fine-tuning")
+print(
+    f"your recipe keeps {thrifty_kept / full.activations:.0%} "
+    "of the activations of full fine-tuning"
+)
 
 # %% [markdown]
 # (What a model with detours in two layers can still learn is another question.)
@@ -733,14 +844,21 @@ def check(answer):
         return 'A list of dictionaries is wanted, each with the keys "params" and "lr". That is the form in which an optimiser takes groups.'
     names = {id(weight): name for name, weight in model.named_parameters()}
     pairs = [
-        (weight[-1] if isinstance(weight, tuple) else weight, group["lr"])  # (name, weight) is allowed, too
+        (
+            weight[-1] if isinstance(weight, tuple) else weight,
+            group["lr"],
+        )  # (name, weight) is allowed, too
         for group in groups
         for weight in (
-            [group["params"]] if isinstance(group["params"], str | torch.Tensor) else list(group["params"])
+            [group["params"]]
+            if isinstance(group["params"], str | torch.Tensor)
+            else list(group["params"])
         )
     ]
     if any(isinstance(weight, str) for weight, _ in pairs):
-        return "Your groups hold names. An optimiser moves tensors: put the weights themselves in."
+        return (
+            "Your groups hold names. An optimiser moves tensors: put the weights themselves in."
+        )
     if any(id(weight) not in names for weight, _ in pairs):
         return "There are tensors in your groups that are not weights of this model (copies, perhaps). An optimiser would move those and leave the model as it is."
     rates = {names[id(weight)]: rate for weight, rate in pairs}
@@ -761,9 +879,7 @@ def check(answer):
         if not np.isclose(rate, wanted):
             return f"With rate 1 and decay 0.5, {name} moves at {rate:g}. It sits {layers - depth_of(name, layers)} steps below the top, so one decay for each of them: {wanted:g}."
     if not np.isclose(max(group["lr"] for group in answer(model, 0.1, 0.5)), 0.1):
-        return (
-            "Right for a learning rate of 1, but with 0.1 the head does not get 0.1. Is `learning_rate` used?"
-        )
+        return "Right for a learning rate of 1, but with 0.1 the head does not get 0.1. Is `learning_rate` used?"
     return None
 
 
@@ -798,7 +914,10 @@ misconceptions = [
 # %%
 optimizer = torch.optim.AdamW(layer_groups(untrained["full"], learning_rate=5e-5, decay=0.7))
 for group in sorted(optimizer.param_groups, key=lambda group: -group["lr"]):
-    print(f"rate {group['lr']:.2e}  {sum(weight.numel() for weight in group['params']):>12,} numbers")
+    print(
+        f"rate {group['lr']:.2e}  "
+        f"{sum(weight.numel() for weight in group['params']):>12,} numbers"
+    )
 
 # %% [markdown]
 # You will train with these groups in a moment. First, something that must be done *before* anything is trained.
@@ -812,22 +931,32 @@ for group in sorted(optimizer.param_groups, key=lambda group: -group["lr"]):
 # headline, which of all these articles is it from?
 
 # %%
-news = data.deduplicate(data.load("topics")).shuffle(seed=1).select(range(settings.pick(smoke=60, cpu=200)))
-bodies, heads = news["text"][:], news["headline"][:] if "headline" in news.column_names else None
+news = (
+    data.deduplicate(data.load("topics"))
+    .shuffle(seed=1)
+    .select(range(settings.pick(smoke=60, cpu=200)))
+)
+bodies, heads = (
+    news["text"][:],
+    news["headline"][:] if "headline" in news.column_names else None,
+)
 if heads is None:  # the news on the Hub come without headlines; their first words must do
     heads, bodies = zip(
-        *((" ".join(words[:8]), " ".join(words[8:])) for words in map(str.split, bodies)), strict=True
+        *((" ".join(words[:8]), " ".join(words[8:])) for words in map(str.split, bodies)),
+        strict=True,
     )
 print(f"{heads[0]!r}\n{bodies[0][:200]!r} …")
 
 
 # %%
 def vectors(model, texts):
-    """One vector per text, the mean over its tokens of what the encoder says; shape (texts, width)."""
+    """One vector per text: the encoder's output, averaged over tokens; shape (texts, width)."""
     inner = model.get_base_model() if hasattr(model, "get_base_model") else model
     encoder, parts = inner.base_model.eval().to(device), []  # PEFT's detours sit inside it
+    cut = {"padding": True, "truncation": True}
     for first in range(0, len(texts), 50):
-        rows = tokenizer(list(texts[first : first + 50]), padding=True, truncation=True, max_length=48, return_tensors="pt").to(device)  # fmt: skip
+        some = list(texts[first : first + 50])
+        rows = tokenizer(some, max_length=48, return_tensors="pt", **cut).to(device)
         with torch.inference_mode(), torch.autocast(device, torch.bfloat16, enabled=quick):
             states = encoder(**rows).last_hidden_state.float()
         weight = rows["attention_mask"].unsqueeze(-1)
@@ -835,7 +964,9 @@ def vectors(model, texts):
     return torch.cat(parts).cpu().numpy()
 
 
-quick = training.load_options()["dtype"] == torch.bfloat16  # does this machine compute in 16 bits?
+# %%
+# Does this machine compute in 16 bits?
+quick = training.load_options()["dtype"] == torch.bfloat16
 head_vectors, body_vectors = (vectors(untrained["full"], texts) for texts in (heads, bodies))
 
 
@@ -879,7 +1010,9 @@ def check(answer):
         return "The right headlines, but a share between 0 and 1 is wanted, not a number of headlines or per cent."
     if np.isclose(value, 0.25):
         return "By your rule, an article with a long vector attracts every headline. The cosine only asks about directions: bring all vectors to length 1 first."
-    unit = [rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (headlines, articles)]
+    unit = [
+        rows / np.linalg.norm(rows, axis=1, keepdims=True) for rows in (headlines, articles)
+    ]
     if np.isclose(value, (unit[0] * unit[1]).sum(axis=1).mean()):
         return "That is the mean cosine between a headline and its own article. It can be high while another article is nearer still; what counts is who comes first."
     if np.isclose(value, 1):
@@ -914,7 +1047,8 @@ misconceptions = [
 # %%
 found_before = found_first(head_vectors, body_vectors)
 print(
-    f"{found_before:.0%} of {len(heads)} headlines find their own article; by chance it would be {1 / len(heads):.1%}"
+    f"{found_before:.0%} of {len(heads)} headlines find their own article; "
+    f"by chance it would be {1 / len(heads):.1%}"
 )
 
 # %% [markdown]
@@ -959,15 +1093,20 @@ def queries(model):
     """All query matrices as they act, detours included, in one long row."""
     parts = [part for path, part in model.named_modules() if path.endswith(f".{targets[0]}")]
     rows = [
-        part.weight + part.get_delta_weight("default") if hasattr(part, "lora_A") else part.weight
+        part.weight + part.get_delta_weight("default")
+        if hasattr(part, "lora_A")
+        else part.weight
         for part in parts
     ]
     return torch.cat([row.detach().flatten() for row in rows]).clone()
 
 
+# %%
 def moved(how, rate=1e-4, steps=3):
     model = build(how).to(device).train()
-    optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=rate)
+    optimizer = torch.optim.AdamW(
+        [part for part in model.parameters() if part.requires_grad], lr=rate
+    )
     start = queries(model)
     for _ in range(steps):
         model(**batch).loss.backward()
@@ -980,8 +1119,13 @@ def moved(how, rate=1e-4, steps=3):
 moves = {how: moved(how) for how in ("full", "lora")}
 move_ratio = moves["full"] / moves["lora"]
 for how, distance in moves.items():
-    print(f"{how:<5} after three steps at rate 1e-4, a query weight has moved by {distance:.1e} on average")
-print(f"full fine-tuning moves it {move_ratio:.0f} times as far, and all other matrices besides")
+    print(
+        f"{how:<5} after three steps at rate 1e-4, "
+        f"a query weight has moved by {distance:.1e} on average"
+    )
+print(
+    f"full fine-tuning moves it {move_ratio:.0f} times as far, and all other matrices besides"
+)
 
 # %% [markdown]
 # AdamW moves each number it trains by about the rate. In full fine-tuning that *is* the change of the weight. With
@@ -1001,19 +1145,28 @@ sentences, for_tuning = settings.pick(smoke=32, cpu=1920), settings.pick(smoke=5
 small = tokens["train"].select(range(sentences))
 tuning = tokens["train"].select(range(len(tokens["train"]) - for_tuning, len(tokens["train"])))
 assert sentences + for_tuning <= len(tokens["train"])
-truth = {"tuning": np.array(tuning["labels"]), "validation": np.array(reviews["validation"]["label"])}
+truth = {
+    "tuning": np.array(tuning["labels"]),
+    "validation": np.array(reviews["validation"]["label"]),
+}
 collator = DataCollatorWithPadding(tokenizer)
 
 
 # %%
 def trainer_for(name, model, learning_rate, seed, groups=None, **more):
-    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=1, seed=seed,
-                              per_device_train_batch_size=16, save_strategy="no", disable_tqdm=True)  # fmt: skip
-    optimizer = (
-        torch.optim.AdamW(groups, weight_decay=0.0, fused=True) if groups else None
-    )  # None: the Trainer makes its own
-    return Trainer(model=model, args=args, train_dataset=small, data_collator=collator,
-                   optimizers=(optimizer, None), **more)  # fmt: skip
+    quiet = {"save_strategy": "no", "disable_tqdm": True}
+    size = {"num_train_epochs": 1, "per_device_train_batch_size": 16}
+    args = training.arguments(name, learning_rate=learning_rate, seed=seed, **size, **quiet)
+    # None: the Trainer makes its own.
+    optimizer = torch.optim.AdamW(groups, weight_decay=0.0, fused=True) if groups else None
+    return Trainer(
+        model=model,
+        args=args,
+        train_dataset=small,
+        data_collator=collator,
+        optimizers=(optimizer, None),
+        **more,
+    )
 
 
 # %% [markdown]
@@ -1051,7 +1204,7 @@ last = {}  # the latest model of each kind
 
 
 # %%
-def trial(what, learning_rate, seed):
+def train_one(what, learning_rate, seed):
     model = build("lora" if what == "lora" else "full", seed).to(device)
     if what == "top half":
         freeze_below(half)(model)
@@ -1059,16 +1212,28 @@ def trial(what, learning_rate, seed):
     name = f"day06-{what.replace(' ', '-')}-{learning_rate:g}-seed{seed}"
     with contextlib.redirect_stdout(io.StringIO()):  # one line per trial is enough
         run = training.train(trainer_for(name, model, learning_rate, seed, groups), name)
+    return model, run
+
+
+# %%
+def trial(what, learning_rate, seed):
+    model, run = train_one(what, learning_rate, seed)
     notes = notes_of(run, model)
     hits = {split: notes[split].argmax(axis=1) == labels for split, labels in truth.items()}
     right[what, learning_rate, seed], last[what] = hits["validation"], model
     noted[what, learning_rate, seed] = notes
-    rows.append({"what": what, "rate": learning_rate, "seed": seed, "seconds": run.seconds,
-                 "tuning": hits["tuning"].mean(), "validation": hits["validation"].mean(),
-                 "found": found_first(notes["heads"], notes["bodies"]),
-                 "topics": topics_told_apart(notes["bodies"])})  # fmt: skip
-    print(f"{what:<10} rate {learning_rate:<8g} seed {seed}: {hits['tuning'].mean():.1%} of the tuning sentences right "
-          f"({run.seconds:.0f} s{', found again' if run.reused else ''})")  # fmt: skip
+    shares = {split: hit.mean() for split, hit in hits.items()}
+    kept_skill = {
+        "found": found_first(notes["heads"], notes["bodies"]),
+        "topics": topics_told_apart(notes["bodies"]),
+    }
+    about = {"what": what, "rate": learning_rate, "seed": seed, "seconds": run.seconds}
+    rows.append(about | shares | kept_skill)
+    again = ", found again" if run.reused else ""
+    print(
+        f"{what:<10} rate {learning_rate:<8g} seed {seed}: "
+        f"{shares['tuning']:.1%} of the tuning sentences right ({run.seconds:.0f} s{again})"
+    )
 
 
 # %%
@@ -1088,7 +1253,10 @@ def table_of(*wanted):
 
 
 trials = table_of(lab.seed)
-chosen = {what: float(trials[trials.what == what].sort_values("tuning").rate.iloc[-1]) for what in rates}
+chosen = {
+    what: float(trials[trials.what == what].sort_values("tuning").rate.iloc[-1])
+    for what in rates
+}
 print(f"chosen: {chosen}")
 
 # %%
@@ -1097,13 +1265,18 @@ for what, colour in (("full", "#0072B2"), ("lora", "#D55E00")):
     tried = trials[trials.what == what].sort_values("rate")
     axes.plot(tried.rate, 100 * tried.tuning, "o-", color=colour)
     best = tried.loc[tried.rate == chosen[what]].iloc[0]
-    axes.annotate(f"{what}: {best.rate:g}", (best.rate, 100 * best.tuning), (0, 8), textcoords="offset points", ha="center", color=colour)  # fmt: skip
+    spot = (best.rate, 100 * best.tuning)
+    above = {"xytext": (0, 8), "textcoords": "offset points", "ha": "center"}
+    axes.annotate(f"{what}: {best.rate:g}", spot, color=colour, **above)
 axes.set(xscale="log", xlabel="learning rate (log scale)", ylabel="tuning sentences right (%)")
 axes.margins(y=0.2)
 rate_ratio = chosen["lora"] / chosen["full"]
 title = f"LoRA's best of three rates is {rate_ratio:.0f} times that of full fine-tuning"
 axes.set_title(title)
-plots.show(figure, alt=f"Accuracy on the tuning sentences by learning rate, one line per method. {title}.")
+plots.show(
+    figure,
+    alt=f"Accuracy on the tuning sentences by learning rate, one line per method. {title}.",
+)
 
 # %% [markdown]
 # Whoever had given both methods the same rate would have compared a tuned method with an untuned one, and the
@@ -1133,24 +1306,34 @@ forget_guess.compare(100 * shown["headlines found"]["full", f"{chosen['full']:g}
 (100 * shown).round(1)
 
 # %%
+# Two methods may meet in one spot, so each writes on a side of its own.
+marks = {
+    "full": ("o-", "#0072B2", (7, 8), "left"),
+    "lora": ("s-", "#D55E00", (7, -15), "left"),
+    "top half": ("^", "#009E73", (-8, 6), "right"),
+    "layer-wise": ("D", "#CC79A7", (-8, 6), "right"),
+}
+alt = (
+    "Old skill (headlines found) against new skill (film sentences right) for full "
+    "fine-tuning and LoRA at three rates each, and for two variants of full fine-tuning; "
+    "a dotted line shows the old skill before training."
+)
+
+# %%
 figure, axes = plt.subplots(figsize=(7.2, 4.2))
-marks = {"full": ("o-", "#0072B2"), "lora": ("s-", "#D55E00"), "top half": ("^", "#009E73"), "layer-wise": ("D", "#CC79A7")}  # fmt: skip
 paper = {"fc": axes.get_facecolor(), "ec": "none", "pad": 1}  # no line runs through a label
-for what, (mark, colour) in marks.items():
+for what, (mark, colour, aside, side) in marks.items():
     part = trials[trials.what == what].sort_values("rate")
     axes.plot(100 * part.tuning, 100 * part.found, mark, color=colour, lw=1.2)
+    look = {"textcoords": "offset points", "color": colour, "fontsize": 9, "bbox": paper}
     for one in part.itertuples():
-        label, spot = f"{one.rate:g}" if what in rates else what, (100 * one.tuning, 100 * one.found)
-        # Two methods may meet in one spot, so each writes on a side of its own.
-        aside, side = {"full": ((7, 8), "left"), "lora": ((7, -15), "left")}.get(what, ((-8, 6), "right"))
-        axes.annotate(
-            label, spot, aside, textcoords="offset points", color=colour, ha=side, fontsize=9, bbox=paper
-        )
+        label = f"{one.rate:g}" if what in rates else what
+        axes.annotate(label, (100 * one.tuning, 100 * one.found), aside, ha=side, **look)
 axes.axhline(100 * found_before, color="#777777", ls=":", lw=1.2)
 axes.set(xlabel="new skill: film sentences right (%)", ylabel="old skill: headlines found (%)")
 axes.margins(x=0.12, y=0.12)
 axes.set_title("New skill against old: blue full, orange LoRA, by learning rate")
-plots.show(figure, alt="Old skill (headlines found) against new skill (film sentences right) for full fine-tuning and LoRA at three rates each, and for two variants of full fine-tuning; a dotted line shows the old skill before training.")  # fmt: skip
+plots.show(figure, alt=alt)
 
 # %% [markdown]
 # How to read it. A rate so small that nothing was learnt has not forgotten anything either; that is no merit.
@@ -1165,10 +1348,17 @@ plots.show(figure, alt="Old skill (headlines found) against new skill (film sent
 for what, rate in chosen.items():
     notes = noted[what, rate, lab.seed]
     both = np.concatenate([notes["heads"], notes["bodies"]])
-    loudest = np.linalg.svd(both - both.mean(axis=0), full_matrices=False)[2][0]  # a vector of length 1
-    quieter = [rows - np.outer(rows @ loudest, loudest) for rows in (notes["heads"], notes["bodies"])]
-    print(f"{what:<5} headlines found: {found_first(notes['heads'], notes['bodies']):.0%}, without the loudest direction "
-          f"{found_first(*quieter):.0%} (before training {found_before:.0%})")  # fmt: skip
+    loudest = np.linalg.svd(both - both.mean(axis=0), full_matrices=False)[2][
+        0
+    ]  # a vector of length 1
+    quieter = [
+        rows - np.outer(rows @ loudest, loudest) for rows in (notes["heads"], notes["bodies"])
+    ]
+    print(
+        f"{what:<5} headlines found: {found_first(notes['heads'], notes['bodies']):.0%}, "
+        "without the loudest direction "
+        f"{found_first(*quieter):.0%} (before training {found_before:.0%})"
+    )
 
 # %% [markdown]
 # A good part of what was lost is back. Training had made one direction loud, and the cosine, which listens to all of
@@ -1240,8 +1430,12 @@ def check(answer):
     draw = np.random.default_rng(0)
     # Three runs that agree on most sentences, as runs of one method do.
     hard_a, hard_b = draw.random(400) < 0.8, draw.random(400) < 0.7
-    a = np.array([np.where(draw.random(400) < 0.9, hard_a, draw.random(400) < 0.5) for _ in range(3)])
-    b = np.array([np.where(draw.random(400) < 0.9, hard_b, draw.random(400) < 0.5) for _ in range(3)])
+    a = np.array(
+        [np.where(draw.random(400) < 0.9, hard_a, draw.random(400) < 0.5) for _ in range(3)]
+    )
+    b = np.array(
+        [np.where(draw.random(400) < 0.9, hard_b, draw.random(400) < 0.5) for _ in range(3)]
+    )
     a, b = a.astype(int), b.astype(int)
     result = answer(a.copy(), b.copy())
     if not isinstance(result, tuple | list | np.ndarray) or len(result) != 3:
@@ -1297,16 +1491,21 @@ misconceptions = [
 ]
 
 # %%
-hits = {what: np.array([right[what, chosen[what], seed] for seed in seeds], dtype=int) for what in ("full", "lora")}  # fmt: skip
+hits = {
+    what: np.array([right[what, chosen[what], seed] for seed in seeds], dtype=int)
+    for what in ("full", "lora")
+}
 gain, low, high = (100 * value for value in paired_interval(hits["full"], hits["lora"]))
 gain_guess.compare(gain)
 print(
-    f"full − LoRA: {gain:+.1f} points, 95 % interval {low:+.1f} to {high:+.1f} over {hits['full'].shape[1]:,} sentences"
+    f"full − LoRA: {gain:+.1f} points, 95 % interval {low:+.1f} "
+    f"to {high:+.1f} over {hits['full'].shape[1]:,} sentences"
 )
 
 if low > 0 or high < 0:
     verdict = (
-        f"{'Full fine-tuning' if gain > 0 else 'LoRA'} is ahead, by more than other sentences would explain"
+        f"{'Full fine-tuning' if gain > 0 else 'LoRA'} is ahead, "
+        "by more than other sentences would explain"
     )
 else:
     verdict = "They tie: with these sentences, the difference cannot be told from none"
@@ -1318,11 +1517,20 @@ intervals = [
     [100 * value for value in paired_interval(hits["full"][[at]], hits["lora"][[at]])]
     for at in range(len(seeds))
 ]
-figure = plots.interval_bars(names, [*intervals, (gain, low, high)], reference=0, reference_label="no difference",
-                             title=f"Full minus LoRA: {gain:+.1f} points", xlabel="difference in accuracy (points)")  # fmt: skip
+figure = plots.interval_bars(
+    names,
+    [*intervals, (gain, low, high)],
+    reference=0,
+    reference_label="no difference",
+    title=f"Full minus LoRA: {gain:+.1f} points",
+    xlabel="difference in accuracy (points)",
+)
 plots.show(
     figure,
-    alt=f"Difference between full fine-tuning and LoRA with 95 % intervals, per seed and together: {gain:+.1f} points, {low:+.1f} to {high:+.1f}.",
+    alt=(
+        "Difference between full fine-tuning and LoRA with 95 % intervals, "
+        f"per seed and together: {gain:+.1f} points, {low:+.1f} to {high:+.1f}."
+    ),
 )
 
 # %% [markdown]
@@ -1341,7 +1549,11 @@ plots.show(
 def weighed(model):
     with tempfile.TemporaryDirectory() as folder:
         model.save_pretrained(folder)
-        return sum(file.stat().st_size for file in Path(folder).rglob("*") if file.suffix == ".safetensors")
+        return sum(
+            file.stat().st_size
+            for file in Path(folder).rglob("*")
+            if file.suffix == ".safetensors"
+        )
 
 
 checkpoint = {how: weighed(last[how]) for how in ("full", "lora")}
@@ -1352,14 +1564,20 @@ forgotten = {how: 100 * (found_before - means.found[how]) for how in accounts}
 closing = {
     "validation sentences right": {how: f"{means.validation[how]:.1%}" for how in accounts},
     "training time": {how: f"{means.seconds[how]:.0f} s" for how in accounts},
-    **{f"memory: {part}": {how: memory.human(getattr(accounts[how], part)) for how in accounts}
-       for part in ("weights", "gradients", "optimizer", "activations")},
+    **{
+        f"memory: {part}": {how: memory.human(getattr(accounts[how], part)) for how in accounts}
+        for part in ("weights", "gradients", "optimizer", "activations")
+    },
     "memory: peak of the process": {how: memory.human(peak[how]) for how in accounts},
     "file to keep": {how: memory.human(size) for how, size in checkpoint.items()},
-    "… and to continue training": {how: memory.human(checkpoint[how] + accounts[how].optimizer) for how in accounts},
-    "headlines found (before: " + f"{found_before:.0%})": {how: f"{means.found[how]:.0%}" for how in accounts},
+    "… and to continue training": {
+        how: memory.human(checkpoint[how] + accounts[how].optimizer) for how in accounts
+    },
+    "headlines found (before: " + f"{found_before:.0%})": {
+        how: f"{means.found[how]:.0%}" for how in accounts
+    },
     "can be undone": {"full": "no", "lora": "switch it off"},
-}  # fmt: skip
+}
 pd.DataFrame(closing).transpose()
 
 # %% [markdown]
@@ -1407,7 +1625,10 @@ for folder in (lab.workspace / "runs").glob("day06-*"):
         sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
     )
 for method, runs in sizes.items():
-    print(f"{method:<5} {len(runs):>2} runs: {memory.human(sum(runs)):>9} in {lab.workspace / 'runs'}")
+    print(
+        f"{method:<5} {len(runs):>2} runs: "
+        f"{memory.human(sum(runs)):>9} in {lab.workspace / 'runs'}"
+    )
 
 # %% [markdown]
 # (Delete the folders `day06-…` there when you are done with this lesson; whoever needs one later trains it again.)
@@ -1428,9 +1649,13 @@ my_answers = {
 journal = lab.progress / "journal.md"
 filed = journal.read_text(encoding="utf-8", errors="replace") if journal.exists() else ""
 entries = [
-    f"**{question}** {' '.join(words.split())}" for question, words in my_answers.items() if words.strip()
+    f"**{question}** {' '.join(words.split())}"
+    for question, words in my_answers.items()
+    if words.strip()
 ]
-new = [entry for entry in entries if entry not in {part.strip() for part in filed.split("\n\n")}]
+new = [
+    entry for entry in entries if entry not in {part.strip() for part in filed.split("\n\n")}
+]
 if new:
     progress.write_journal("day06", "\n\n".join(new))
 else:
@@ -1446,8 +1671,16 @@ quiz = [
                 "That is the sum for training everything. Frozen weights have neither gradient nor running means.",
                 False,
             ),
-            ("4 GB", "The weights alone. What is trained needs a gradient and two means on top.", False),
-            ("7 GB", "Right: 4 for all weights, 1 for the gradients of a quarter, 2 for its means.", True),
+            (
+                "4 GB",
+                "The weights alone. What is trained needs a gradient and two means on top.",
+                False,
+            ),
+            (
+                "7 GB",
+                "Right: 4 for all weights, 1 for the gradients of a quarter, 2 for its means.",
+                True,
+            ),
             ("5 GB", "AdamW keeps two means for each trained number: 2 GB more.", False),
         ],
         "proof": """
@@ -1569,7 +1802,11 @@ assert (model.bias.grad == 8).all()   # four batches of two, summed in one place
                 "It was fitted on news, with the vectors of the fine-tuned model.",
                 False,
             ),
-            ("Topics are harder than headlines.", "Easier: one of five, against one of hundreds.", False),
+            (
+                "Topics are harder than headlines.",
+                "Easier: one of five, against one of hundreds.",
+                False,
+            ),
         ],
         "proof": """
 import numpy as np

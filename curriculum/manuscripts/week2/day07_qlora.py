@@ -27,7 +27,8 @@ import torch
 from scipy import stats
 from torch import nn
 
-from labhelpers import data, exercise, memory, metrics, models, plots, progress, quiz, tracking, widgets
+from labhelpers import data, exercise, memory, metrics, models, plots, progress, quiz, tracking
+from labhelpers import widgets
 
 # %% [markdown]
 # ## Why today matters
@@ -45,7 +46,9 @@ from labhelpers import planner
 
 for name in large_models:
     numbers = planner.parameters(name)
-    sizes = " ".join(f"{bits:>4} bits {memory.human(numbers * bits / 8):>9}" for bits in (32, 16, 4))
+    sizes = " ".join(
+        f"{bits:>4} bits {memory.human(numbers * bits / 8):>9}" for bits in (32, 16, 4)
+    )
     print(f"{name:<10} {numbers / 1e9:5.1f} billion numbers: {sizes}")
 print(f"\nCards one can buy: {', '.join(planner.GPUS)}")
 
@@ -77,7 +80,11 @@ print(f"\nin 32 bits {memory.human(in_32)}, in 16 bits {memory.human(in_32 / 2)}
 
 # %%
 size_guess = widgets.predict(
-    "day07-encoder", "Our encoder, loaded in 4 bits the usual way, takes", 0, round(in_32 / 1e6), "MB"
+    "day07-encoder",
+    "Our encoder, loaded in 4 bits the usual way, takes",
+    0,
+    round(in_32 / 1e6),
+    "MB",
 )
 
 # %% [markdown]
@@ -88,9 +95,17 @@ size_guess = widgets.predict(
 # %%
 targets = models.lora_targets(encoder)
 layers = {name: part for name, part in encoder.named_modules() if isinstance(part, nn.Linear)}
-W = next(part for name, part in layers.items() if name.endswith(targets[0])).weight.detach().float().cpu()
+W = (
+    next(part for name, part in layers.items() if name.endswith(targets[0]))
+    .weight.detach()
+    .float()
+    .cpu()
+)
 
-print(f"{tuple(W.shape)}, {W.numel():,} numbers; the first five: {[round(x, 4) for x in W[0, :5].tolist()]}")
+print(
+    f"{tuple(W.shape)}, {W.numel():,} numbers; the first five: "
+    f"{[round(x, 4) for x in W[0, :5].tolist()]}"
+)
 print(f"standard deviation {W.std():.3f}, largest absolute value {W.abs().max():.3f}")
 
 # %% [markdown]
@@ -138,9 +153,7 @@ def check(answer):
     if numbers.numel() == 2 and scales.numel() == 8:
         return "The other way round, please: numbers first, then scales."
     if scales.numel() == 1:
-        return (
-            "You return a single scale. Every block has its own largest value; that is the point of blocks."
-        )
+        return "You return a single scale. Every block has its own largest value; that is the point of blocks."
     if scales.numel() != 2:
         return f"Eight weights in blocks of four are 2 blocks; you return {scales.numel()} scales. `block` is the number of weights in a block, not the number of blocks."
     shape, scales = tuple(scales.shape), scales.flatten().float()
@@ -168,9 +181,7 @@ def check(answer):
     if torch.equal(flat, (trial.flatten()[:, None] - book).abs().argmin(dim=1).float()):
         return "You look the weights up as they are. Divide each block by its scale first: small weights would otherwise all get the same two values."
     if torch.equal(flat, right - 1) or (flat <= right).all():
-        return (
-            "Some numbers are one too low, as if you rounded down. Which of the sixteen values is *nearest*?"
-        )
+        return "Some numbers are one too low, as if you rounded down. Which of the sixteen values is *nearest*?"
     return f"For the block 0.1, -0.8, 0.35, 0.2 the nearest values are those numbered 8, 0, 11 and 9; you have {flat[:4].tolist()}."
 
 
@@ -229,7 +240,9 @@ def error(approximation):
 even = torch.linspace(-1, 1, 16)
 whole = dequantise(*quantise(W, even, W.numel()), even, W.shape)
 blocks = dequantise(*quantise(W, even, 64), even, W.shape)
-print(f"16 bits (bfloat16)            error {error(W.bfloat16().float()):.2%} of a typical weight")
+print(
+    f"16 bits (bfloat16)            error {error(W.bfloat16().float()):.2%} of a typical weight"
+)
 print(f"4 bits, one scale for all     error {error(whole):.2%}")
 print(f"4 bits, a scale for every 64  error {error(blocks):.2%}")
 
@@ -250,7 +263,9 @@ print(f"4 bits, a scale for every 64  error {error(blocks):.2%}")
 
 # %%
 def normal_float():
-    edge = 1 - (1 / 32 + 1 / 30) / 2  # half a slice from the end; the mean of both sides, as in the paper
+    edge = (
+        1 - (1 / 32 + 1 / 30) / 2
+    )  # half a slice from the end; the mean of both sides, as in the paper
     above = stats.norm.ppf(np.linspace(0.5, edge, 9))  # zero and eight values above it
     below = stats.norm.ppf(np.linspace(1 - edge, 0.5, 8))[:-1]  # seven values below it
     return torch.tensor(np.concatenate([below, above]) / above[-1], dtype=torch.float32)
@@ -276,16 +291,26 @@ schemes = {
     "even, blocks of 64": (even, 64),
     "NF4, blocks of 64": (nf4, 64),
 }
+
+# %%
 figure, panels = plt.subplots(len(schemes), 1, figsize=(7.2, 4.6), sharex=True, sharey=True)
 for axes, (name, (code, block)) in zip(panels, schemes.items(), strict=True):
     back = dequantise(*quantise(W, code, block), code, W.shape)
-    axes.hist((back - W).flatten().numpy(), bins=np.linspace(-0.06, 0.06, 121), color=plots.BLUE)
+    misses = (back - W).flatten().numpy()
+    axes.hist(misses, bins=np.linspace(-0.06, 0.06, 121), color=plots.BLUE)
     axes.set_yticks([])
-    axes.annotate(f"{name}: {error(back):.1%}", (0.01, 0.8), xycoords="axes fraction", weight="bold")
+    score = f"{name}: {error(back):.1%}"
+    axes.annotate(score, (0.01, 0.8), xycoords="axes fraction", weight="bold")
 panels[-1].set_xlabel("error of a weight (restored minus original)")
-closer = f"Same four bits: the error falls from {error(whole):.0%} of a typical weight to {error(back):.0%}"
+closer = (
+    f"Same four bits: the error falls from {error(whole):.0%} "
+    f"of a typical weight to {error(back):.0%}"
+)
 figure.suptitle(closer, x=0.01, ha="left")
-plots.show(figure, alt=f"Histograms of the errors of three ways to store a matrix in four bits. {closer}.")
+plots.show(
+    figure,
+    alt=f"Histograms of the errors of three ways to store a matrix in four bits. {closer}.",
+)
 
 # %% [markdown]
 # In 16 bits, the same histogram would be a needle; its width was printed above. (The small needle
@@ -300,18 +325,18 @@ plots.show(figure, alt=f"Histograms of the errors of three ways to store a matri
 books = {"even": even, "NF4": nf4}
 
 
+# %%
 def try_out(code_book="NF4", block=64):
     numbers, scales = quantise(W, books[code_book], block)
     back = dequantise(numbers, scales, books[code_book], W.shape)
     bits = 4 + 32 * len(scales) / W.numel()
     shares = torch.bincount(numbers.flatten(), minlength=16) / W.numel()
-    title = f"{code_book}, blocks of {block}: {bits:.2f} bits per weight, error {error(back):.1%}"
+    title = f"{code_book}, blocks of {block}: {bits:.2f} bits a weight, error {error(back):.1%}"
     figure, axes = plt.subplots(figsize=(7.2, 2.8))
     axes.bar(range(16), 100 * shares)
     axes.axhline(100 / 16, color="#777777", lw=1, ls=":")
-    axes.set(
-        title=title, xlabel="number of the value in the code book", ylabel="used by (%)", xticks=range(16)
-    )
+    axes.set(title=title, ylabel="used by (%)", xticks=range(16))
+    axes.set_xlabel("number of the value in the code book")
     plots.show(figure, alt=f"How often each of the sixteen values is used. {title}.")
 
 
@@ -331,10 +356,12 @@ numbers, scales = quantise(W, nf4, 64)
 packed, state = bnb.quantize_4bit(W, blocksize=64, quant_type="nf4")
 theirs = torch.stack([packed.flatten() >> 4, packed.flatten() & 15], dim=1).flatten()
 print(
-    f"numbers that agree: {(theirs == numbers.flatten()).float().mean():.4%};  scales equal: {torch.equal(state.absmax, scales)}"
+    f"numbers that agree: {(theirs == numbers.flatten()).float().mean():.4%}; "
+    f" scales equal: {torch.equal(state.absmax, scales)}"
 )
 print(
-    f"{packed.nbytes:,} bytes of numbers and {state.absmax.nbytes:,} bytes of scales for {W.numel():,} weights"
+    f"{packed.nbytes:,} bytes of numbers and {state.absmax.nbytes:,} "
+    f"bytes of scales for {W.numel():,} weights"
 )
 
 # %% [markdown]
@@ -372,13 +399,17 @@ def check(answer):
         if isinstance(value, bool) or not isinstance(value, int | float):
             return f"Your function returned {type(value).__name__}. A number of bits is wanted."
     if abs(single - 4) < 1e-9:
-        return "Four bits are the number alone. Without its scale nobody could restore the weight."
+        return (
+            "Four bits are the number alone. Without its scale nobody could restore the weight."
+        )
     if abs(single - 36) < 1e-9:
         return "You charge every weight with a whole scale. 64 weights share one."
     if abs(single - 4.5 / 8) < 1e-9:
         return "The right amount in the wrong unit: bits are asked for, and you return bytes."
     if abs(single - 4.0625) < 1e-9:
-        return "You count the scale as 4 bytes, but the rest in bits. A 32-bit scale has 32 bits."
+        return (
+            "You count the scale as 4 bytes, but the rest in bits. A 32-bit scale has 32 bits."
+        )
     if abs(single - 4.5) > 1e-9:
         return f"Blocks of 64 without double quantisation come out as {single:g} bits. 64 weights share 32 bits: how many does each pay?"
     if abs(small - 5) > 1e-9:
@@ -412,7 +443,10 @@ misconceptions = [
         "def bits_per_weight(block=64, double=False):\n    return 4 + (8 / block + 32 / 256 if double else 32 / block)",
         "256 *scales*",
     ),
-    ("def bits_per_weight(block=64, double=False):\n    return 4 + 32 / block", "the same as without"),
+    (
+        "def bits_per_weight(block=64, double=False):\n    return 4 + 32 / block",
+        "the same as without",
+    ),
 ]
 
 # %%
@@ -421,14 +455,21 @@ single = 8 * (packed.nbytes + state.absmax.nbytes) / W.numel()
 double = 8 * (packed2.nbytes + state2.absmax.nbytes + state2.state2.absmax.nbytes) / W.numel()
 print(f"counted in bitsandbytes: {single:.3f} bits, with double quantisation {double:.3f}")
 print(
-    f"your formula:            {bits_per_weight():.3f} bits, with double quantisation {bits_per_weight(double=True):.3f}"
+    f"your formula:            {bits_per_weight():.3f} bits, "
+    f"with double quantisation {bits_per_weight(double=True):.3f}"
 )
-once, twice = error(bnb.dequantize_4bit(packed, state)), error(bnb.dequantize_4bit(packed2, state2))
+once, twice = (
+    error(bnb.dequantize_4bit(packed, state)),
+    error(bnb.dequantize_4bit(packed2, state2)),
+)
 print(f"error:                   {once:.3%}, with double quantisation {twice:.3%}")
 
 # %%
 sizes = [16, 32, 64, 128, 256, 1024]
-curves = {f"{name}": [error(dequantise(*quantise(W, code, size), code, W.shape)) for size in sizes] for name, code in books.items()}  # fmt: skip
+curves = {
+    f"{name}": [error(dequantise(*quantise(W, code, size), code, W.shape)) for size in sizes]
+    for name, code in books.items()
+}
 costs = [bits_per_weight(size) for size in sizes]
 cheap = [bits_per_weight(size, double=True) for size in sizes]
 
@@ -441,8 +482,12 @@ for name, bits, errors, style, at, offset in (
 ):
     (line,) = axes.plot(bits, [100 * each for each in errors], style)
     place = (bits[at], 100 * errors[at])
-    axes.annotate(name, place, offset, textcoords="offset points", ha="center", color=line.get_color())
-axes.set(xlabel="bits stored per weight", ylabel="error (% of a typical weight)", xlim=(3.9, 6.1))
+    axes.annotate(
+        name, place, offset, textcoords="offset points", ha="center", color=line.get_color()
+    )
+axes.set(
+    xlabel="bits stored per weight", ylabel="error (% of a typical weight)", xlim=(3.9, 6.1)
+)
 axes.margins(y=0.15)
 saved = f"Double quantisation: nearly the same error for {single - double:.2f} bits less"
 axes.set_title(saved)
@@ -469,7 +514,9 @@ from labhelpers import training
 tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
 sentence = tokenizer("It has its moments.", return_tensors="pt").to(device)
 
-careless = load_encoder(quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4"))
+careless = load_encoder(
+    quantization_config=BitsAndBytesConfig(load_in_4bit=True, bnb_4bit_quant_type="nf4")
+)
 with contextlib.redirect_stderr(io.StringIO()) as said:
     try:
         careless(**sentence)
@@ -486,7 +533,10 @@ head = [name for name in layers if not name.startswith(f"{encoder.base_model_pre
 for name in head:
     layer = careless.get_submodule(name)
     shape, scales = tuple(layer.weight.shape), getattr(layer.weight, "quant_state", None)
-    print(f"{name}: {type(layer).__name__}, weight {shape} of {layer.weight.dtype}, scales: {scales}")
+    print(
+        f"{name}: {type(layer).__name__}, "
+        f"weight {shape} of {layer.weight.dtype}, scales: {scales}"
+    )
 
 # %% [markdown]
 # The checkpoint on disk knows nothing of a two-class head. For every other matrix, loading means:
@@ -503,7 +553,10 @@ for name in head:
 # %%
 jumps = (nf4[1:] - nf4[:-1]) * state.absmax.mean()
 print(f"a step of training:    about {1e-3} (Day 4's learning rate)")
-print(f"jumps in the code book: {jumps.min():.3f} to {jumps.max():.3f}, in an average block of our matrix")
+print(
+    f"jumps in the code book: {jumps.min():.3f} to {jumps.max():.3f}, "
+    "in an average block of our matrix"
+)
 
 # %% [markdown]
 # Write the configuration that we will use for the rest of the day. You need five arguments:
@@ -550,7 +603,10 @@ def check(answer):
         name
         for name in layers
         if name not in head
-        and any(name.endswith(part) or name.startswith(f"{part}.") for part in answer.llm_int8_skip_modules)
+        and any(
+            name.endswith(part) or name.startswith(f"{part}.")
+            for part in answer.llm_int8_skip_modules
+        )
     ]:
         return f"You also skip {len(extra)} layers of the encoder, such as {extra[0]}. They would stay large."
     if not answer.bnb_4bit_use_double_quant:
@@ -631,7 +687,10 @@ untreated = load_encoder(quantization_config=four_bits)
 quantised = keep_trainable(load_encoder(quantization_config=four_bits))
 for name, model in {"as loaded": untreated, "with the cure": quantised}.items():
     layer = next(part for part in model.modules() if isinstance(part, Linear4bit))
-    print(f"{name:<14} gradients after an evaluation: {'yes' if learns_after_evaluation(layer) else 'NO'}")
+    print(
+        f"{name:<14} gradients after an evaluation: "
+        f"{'yes' if learns_after_evaluation(layer) else 'NO'}"
+    )
 
 # %% [markdown]
 # If the first line says *yes*, your processor is not concerned. (If you ever meet a run whose
@@ -649,19 +708,26 @@ def weigh(model):
     inside = [part for part in model.base_model.modules() if isinstance(part, nn.Linear)]
     matrices = sum(memory.account(part).weights for part in inside)
     embeddings = memory.account(model.get_input_embeddings()).weights
-    return {"matrices": matrices, "word embeddings": embeddings, "the rest": memory.account(model).weights - matrices - embeddings}  # fmt: skip
+    return {
+        "matrices": matrices,
+        "word embeddings": embeddings,
+        "the rest": memory.account(model).weights - matrices - embeddings,
+    }
 
 
 in_16 = load_encoder(dtype=torch.bfloat16)
-weights = {"32 bits": weigh(encoder), "16 bits": weigh(in_16), "NF4, loaded the usual way": weigh(quantised)}
+weights = {
+    "32 bits": weigh(encoder),
+    "16 bits": weigh(in_16),
+    "NF4, loaded the usual way": weigh(quantised),
+}
 pd.DataFrame(weights).T.assign(total=lambda table: table.sum(axis=1)).map(memory.human)
 
 # %%
+colours = {"matrices": "#0072B2", "word embeddings": "#E69F00", "the rest": "#777777"}
 figure, axes = plt.subplots(figsize=(7.2, 2.6))
 left = np.zeros(len(weights))
-for part, colour in zip(
-    ("matrices", "word embeddings", "the rest"), ("#0072B2", "#E69F00", "#777777"), strict=True
-):
+for part, colour in colours.items():
     sizes = np.array([row[part] / 1e6 for row in weights.values()])
     axes.barh(list(weights), sizes, left=left, color=colour, label=part)
     left += sizes
@@ -672,9 +738,14 @@ if size_guess.value is not None:
 axes.set(xlabel="MB of weights")
 axes.legend(loc="lower right")
 nf4_mb, bf16_mb = left[2], left[1]
-surprise = f"In NF4 it is {'larger' if nf4_mb > bf16_mb else 'smaller'} than in 16 bits: {nf4_mb:.0f} against {bf16_mb:.0f} MB"
+surprise = (
+    f"In NF4 it is {'larger' if nf4_mb > bf16_mb else 'smaller'} "
+    f"than in 16 bits: {nf4_mb:.0f} against {bf16_mb:.0f} MB"
+)
 axes.set_title(surprise)
-plots.show(figure, alt=f"Stacked bars of the encoder's weights by kind and precision. {surprise}.")
+plots.show(figure, alt=f"Stacked bars of weights by kind and precision. {surprise}.")
+
+# %%
 size_guess.compare(nf4_mb)
 
 # %% [markdown]
@@ -731,15 +802,27 @@ hints = [
     "`in_matrices * bits_per_weight(64, double=True) / 8 + others * 2`",
 ]
 misconceptions = [
-    ("expected_bytes = in_matrices * bits_per_weight(64, double=True) / 8 + others * 4", "32 bits"),
-    ("expected_bytes = (in_matrices + others) * bits_per_weight(64, double=True) / 8", "quantise everything"),
+    (
+        "expected_bytes = in_matrices * bits_per_weight(64, double=True) / 8 + others * 4",
+        "32 bits",
+    ),
+    (
+        "expected_bytes = (in_matrices + others) * bits_per_weight(64, double=True) / 8",
+        "quantise everything",
+    ),
     ("expected_bytes = in_matrices / 2 + others * 2", "number alone"),
-    ("expected_bytes = in_matrices * bits_per_weight(64, double=True) + others * 2", "bits to bytes"),
+    (
+        "expected_bytes = in_matrices * bits_per_weight(64, double=True) + others * 2",
+        "bits to bytes",
+    ),
 ]
 
 # %%
 thrifty = keep_trainable(load_encoder(quantization_config=four_bits, dtype=torch.bfloat16))
-print(f"expected {memory.human(expected_bytes)}, loaded {memory.human(memory.account(thrifty).weights)}")
+print(
+    f"expected {memory.human(expected_bytes)}, "
+    f"loaded {memory.human(memory.account(thrifty).weights)}"
+)
 encoder_factor = sum(weights["16 bits"].values()) / memory.account(thrifty).weights
 
 # %% [markdown]
@@ -771,7 +854,10 @@ small_writer = keep_trainable(
 both = {"16 bits": weigh(writer), "NF4": weigh(small_writer)}
 table = pd.DataFrame(both).T.assign(total=lambda table: table.sum(axis=1))
 smol_factor = table.total["16 bits"] / table.total["NF4"]
-print(f"{smol_factor:.2f} times smaller; its output layer is a {type(small_writer.lm_head).__name__}")
+print(
+    f"{smol_factor:.2f} times smaller; "
+    f"its output layer is a {type(small_writer.lm_head).__name__}"
+)
 table.map(memory.human)
 
 # %% [markdown]
@@ -804,7 +890,8 @@ losses = {"16 bits": surprises(writer, some), "NF4": surprises(small_writer, som
 added = losses["NF4"] - losses["16 bits"]
 print(f"mean loss: 16 bits {losses['16 bits'].mean():.3f}, NF4 {losses['NF4'].mean():.3f}")
 print(
-    f"NF4 adds {added.mean():+.3f} ± {added.std(ddof=1) / len(added) ** 0.5:.3f} (standard error over {len(added)} sentences)"
+    f"NF4 adds {added.mean():+.3f} ± {added.std(ddof=1) / len(added) ** 0.5:.3f} "
+    f"(standard error over {len(added)} sentences)"
 )
 
 # %% [markdown]
@@ -818,14 +905,19 @@ print(
 
 # %%
 question = [{"role": "user", "content": "Name one reason to watch an old film."}]
-prompt = writers_tokens.apply_chat_template(question, add_generation_prompt=True, return_tensors="pt", return_dict=True)  # fmt: skip
+prompt = writers_tokens.apply_chat_template(
+    question, add_generation_prompt=True, return_tensors="pt", return_dict=True
+)
 prompt = prompt.to(device)
 for name, model in (("16 bits", writer), ("NF4", small_writer)):
-    answer = model.generate(**prompt, max_new_tokens=settings.pick(smoke=4, cpu=24), do_sample=False,
-                            pad_token_id=writers_tokens.eos_token_id)  # fmt: skip
-    print(
-        f"{name:<8} {writers_tokens.decode(answer[0, prompt['input_ids'].shape[1] :], skip_special_tokens=True)!r}"
+    answer = model.generate(
+        **prompt,
+        max_new_tokens=settings.pick(smoke=4, cpu=24),
+        do_sample=False,
+        pad_token_id=writers_tokens.eos_token_id,
     )
+    written = answer[0, prompt["input_ids"].shape[1] :]
+    print(f"{name:<8} {writers_tokens.decode(written, skip_special_tokens=True)!r}")
 del writer
 
 # %% [markdown]
@@ -843,7 +935,9 @@ from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_t
 
 
 def recipe():
-    return LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets, task_type="SEQ_CLS")
+    return LoraConfig(
+        r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets, task_type="SEQ_CLS"
+    )
 
 
 def colleagues_qlora(base):
@@ -902,7 +996,10 @@ hints = [
 ]
 misconceptions = [
     ("qlora = colleagues_qlora", "Still nothing trains"),
-    ("def qlora(base):\n    return get_peft_model(base, recipe())", "preparing step is missing"),
+    (
+        "def qlora(base):\n    return get_peft_model(base, recipe())",
+        "preparing step is missing",
+    ),
     (
         "def qlora(base):\n    base = prepare_model_for_kbit_training(base, use_gradient_checkpointing=False)\n    return get_peft_model(base, LoraConfig(r=8, target_modules=targets))",
         "head is frozen",
@@ -921,7 +1018,9 @@ misconceptions = [
 before = memory.account(small_writer).weights
 prepare_model_for_kbit_training(small_writer, use_gradient_checkpointing=False)
 after = memory.account(small_writer).weights
-print(f"SmolLM2 in NF4: {memory.human(before)} as loaded, {memory.human(after)} after preparing")
+print(
+    f"SmolLM2 in NF4: {memory.human(before)} as loaded, {memory.human(after)} after preparing"
+)
 del small_writer
 
 # %% [markdown]
@@ -946,7 +1045,10 @@ small = tokens["train"].select(range(sentences))
 choosing = tokens["train"].select(range(len(tokens["train"]) - held_back, len(tokens["train"])))
 judging = tokens["validation"]
 collator = DataCollatorWithPadding(tokenizer)
-print(f"train on {len(small):,} sentences, choose settings on {len(choosing)}, judge on {len(judging):,}")
+print(
+    f"train on {len(small):,} sentences, "
+    f"choose settings on {len(choosing)}, judge on {len(judging):,}"
+)
 
 # %% [markdown]
 # Three sets, because we are going to *choose* learning rates, and whoever chooses on a set has used
@@ -975,17 +1077,30 @@ def build(method, seed):
 
 # %%
 def trainer_for(model, name, learning_rate, seed, callbacks=()):
-    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=1, seed=seed,
-                              per_device_train_batch_size=batch_size, save_strategy="no", disable_tqdm=True)  # fmt: skip
+    args = training.arguments(
+        name,
+        learning_rate=learning_rate,
+        num_train_epochs=1,
+        seed=seed,
+        per_device_train_batch_size=batch_size,
+        save_strategy="no",
+        disable_tqdm=True,
+    )
     return Trainer(
-        model=model, args=args, train_dataset=small, data_collator=collator, callbacks=[*callbacks]
+        model=model,
+        args=args,
+        train_dataset=small,
+        data_collator=collator,
+        callbacks=[*callbacks],
     )
 
 
 # %%
 model = build("QLoRA", lab.seed)
 models.describe(model)
-trainer = trainer_for(model, f"qlora-rate0.004-seed{lab.seed}", 4e-3, lab.seed, [training.LivePlot()])
+trainer = trainer_for(
+    model, f"qlora-rate0.004-seed{lab.seed}", 4e-3, lab.seed, [training.LivePlot()]
+)
 run = training.train(trainer, f"qlora-rate0.004-seed{lab.seed}")
 
 # %%
@@ -993,7 +1108,11 @@ logged = [row for row in run.history if "loss" in row]
 curve = [row["loss"] for row in logged]
 finding = f"On a 4-bit base, the loss goes from {curve[0]:.2f} to {np.mean(curve[-5:]):.2f}"
 figure = plots.lines(
-    [row["step"] for row in logged], {"QLoRA": curve}, title=finding, xlabel="optimizer step", ylabel="loss"
+    [row["step"] for row in logged],
+    {"QLoRA": curve},
+    title=finding,
+    xlabel="optimizer step",
+    ylabel="loss",
 )
 plots.show(figure, alt=f"Training loss of QLoRA over {logged[-1]['step']} steps. {finding}.")
 
@@ -1019,7 +1138,8 @@ distilbert = planner.lora_parameters("distilbert-base", r=8)
 bert = planner.lora_parameters("bert-base", r=8)
 print(f"full:  {distilbert.base:,}")
 print(
-    f"LoRA:  {distilbert.adapter:,} in the adapter and {distilbert.head:,} in the head = {distilbert.trainable:,}"
+    f"LoRA:  {distilbert.adapter:,} in the adapter and "
+    f"{distilbert.head:,} in the head = {distilbert.trainable:,}"
 )
 print(f"294K:  {bert.adapter:,} is the adapter of BERT-base, which has twice as many layers")
 assert (distilbert.base, distilbert.trainable, bert.adapter) == (66_955_010, 739_586, 294_912)
@@ -1037,7 +1157,9 @@ assert (distilbert.base, distilbert.trainable, bert.adapter) == (66_955_010, 739
 def account_for(method):
     model = build(method, lab.seed)
     batch = collator([small[at] for at in range(batch_size)]).to(device)
-    optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=1e-4)
+    optimizer = torch.optim.AdamW(
+        [part for part in model.parameters() if part.requires_grad], lr=1e-4
+    )
     with torch.autocast(device, dtype=compute, enabled=compute != torch.float32):
         model(**batch).loss.backward()
         optimizer.step()
@@ -1052,7 +1174,14 @@ methods = ("full", "LoRA", "QLoRA")
 counted = {method: account_for(method) for method in methods}
 
 # %%
-kinds = {"weights": "#0072B2", "gradients": "#D55E00", "optimizer": "#E69F00", "activations": "#777777"}
+kinds = {
+    "weights": "#0072B2",
+    "gradients": "#D55E00",
+    "optimizer": "#E69F00",
+    "activations": "#777777",
+}
+
+# %%
 figure, axes = plt.subplots(figsize=(7.2, 2.6))
 left = np.zeros(len(methods))
 for kind, colour in kinds.items():
@@ -1063,12 +1192,13 @@ axes.invert_yaxis()
 axes.set_xlabel(f"MB for a training step on {batch_size} sentences")
 axes.legend(loc="lower right")
 ratio = left[0] / left[1]
-finding = f"LoRA needs {ratio:.1f} times less than full; QLoRA {left[2] / left[1]:.2f} times what LoRA needs"
-axes.set_title(finding)
-plots.show(
-    figure,
-    alt=f"Memory by kind for three methods: {', '.join(f'{m} {x:.0f} MB' for m, x in zip(methods, left, strict=True))}.",
+finding = (
+    f"LoRA needs {ratio:.1f} times less than full; "
+    f"QLoRA {left[2] / left[1]:.2f} times what LoRA needs"
 )
+axes.set_title(finding)
+heights = ", ".join(f"{m} {mb:.0f} MB" for m, mb in zip(methods, left, strict=True))
+plots.show(figure, alt=f"Memory by kind for three methods: {heights}.")
 
 # %% [markdown]
 # Read it from right to left. *Activations* are what the way back needs of the way forward, and
@@ -1082,20 +1212,27 @@ plots.show(
 # method we like.
 
 # %%
-candidates = {"full": [1e-4, 2e-4, 4e-4], "LoRA": [2e-3, 4e-3, 8e-3], "QLoRA": [2e-3, 4e-3, 8e-3]}
-candidates = {method: rates[: settings.pick(smoke=1, cpu=3)] for method, rates in candidates.items()}
+candidates = {
+    "full": [1e-4, 2e-4, 4e-4],
+    "LoRA": [2e-3, 4e-3, 8e-3],
+    "QLoRA": [2e-3, 4e-3, 8e-3],
+}
+candidates = {
+    method: rates[: settings.pick(smoke=1, cpu=3)] for method, rates in candidates.items()
+}
 seeds = settings.pick(smoke=[1, 2], cpu=[1, 2, 3])
 
 
+# %%
 def trial(method, learning_rate, seed, split, split_name):
-    """Train (or find) one run; return it, and for every sentence of the split whether the model was right."""
+    """Train (or find) one run; return it, and where on the split the model was right."""
     name = f"{method.lower()}-rate{learning_rate:g}-seed{seed}"
     with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough
         model = build(method, seed)
         run = training.train(trainer_for(model, name, learning_rate, seed), name)
-    kept = run.folder / f"{split_name}.npy"
+    kept, low = run.folder / f"{split_name}.npy", compute != torch.float32
     if not kept.exists():
-        with torch.autocast(device, dtype=compute, enabled=compute != torch.float32):  # as in training
+        with torch.autocast(device, dtype=compute, enabled=low):  # as in training
             np.save(kept, training.predict(model, split))
     return run, np.load(kept).argmax(axis=1) == np.array(split["labels"])
 
@@ -1108,7 +1245,8 @@ for method, rates in candidates.items():
         run, right = trial(method, rate, lab.seed, choosing, "choosing")
         scores[rate] = right.mean()
         print(
-            f"{method:<6} rate {rate:g}: {scores[rate]:.1%} right on the choosing part  ({run.seconds:.0f} s)"
+            f"{method:<6} rate {rate:g}: {scores[rate]:.1%} "
+            f"right on the choosing part  ({run.seconds:.0f} s)"
         )
     chosen[method] = max(scores, key=scores.get)
 print("chosen:", ", ".join(f"{method} {rate:g}" for method, rate in chosen.items()))
@@ -1121,22 +1259,32 @@ print("chosen:", ", ".join(f"{method} {rate:g}" for method, rate in chosen.items
 right, seconds = {}, {}
 
 
+# %%
 def judged(method, seed):
     """One run with the chosen rate, judged on validation and kept in MLflow."""
     run, right[method, seed] = trial(method, chosen[method], seed, judging, "validation")
     seconds[method, seed] = run.seconds
     trainable, bill, file_bytes = counted[method]
-    found = {"accuracy": right[method, seed].mean(), "seconds": run.seconds, "checkpoint_bytes": file_bytes}
+    found = {
+        "accuracy": right[method, seed].mean(),
+        "seconds": run.seconds,
+        "checkpoint_bytes": file_bytes,
+    }
     found |= {f"{kind}_bytes": getattr(bill, kind) for kind in kinds}
     with mlflow.start_run(run_name=f"{method} seed {seed}", nested=True):
         mlflow.log_params({"method": method, "learning_rate": chosen[method], "seed": seed})
         mlflow.log_metrics(found | {"trainable_parameters": trainable})
-    print(f"{method:<6} seed {seed}: {right[method, seed].mean():.1%} right  ({run.seconds:.0f} s)")
+    print(
+        f"{method:<6} seed {seed}: "
+        f"{right[method, seed].mean():.1%} right  ({run.seconds:.0f} s)"
+    )
 
 
 # %%
 with tracking.start_run("methods", "day07 full, LoRA, QLoRA"):
-    mlflow.log_params({"sentences": sentences, "batch_size": batch_size, "trials": len(candidates["full"])})
+    mlflow.log_params(
+        {"sentences": sentences, "batch_size": batch_size, "trials": len(candidates["full"])}
+    )
     for method in methods:
         for seed in seeds:
             judged(method, seed)
@@ -1149,7 +1297,9 @@ for method, (trainable, bill, file_bytes) in counted.items():
     rows[method] |= {kind: memory.human(getattr(bill, kind)) for kind in kinds}
     rows[method]["file"] = memory.human(file_bytes)
     rows[method]["seconds"] = f"{np.mean([seconds[method, seed] for seed in seeds]):.1f}"
-    rows[method]["accuracy (%)"] = f"{np.mean(scores):.1f} ({min(scores):.1f} to {max(scores):.1f})"
+    rows[method]["accuracy (%)"] = (
+        f"{np.mean(scores):.1f} ({min(scores):.1f} to {max(scores):.1f})"
+    )
 pd.DataFrame(rows)
 
 # %% [markdown]
@@ -1169,10 +1319,14 @@ for _ in range(5):
 once_all = (time.perf_counter() - started) / 5
 steps = math.ceil(len(small) / batch_size)
 print(
-    f"{len(four_bit_layers)} matrices restored in {1000 * once_all:.0f} ms; twice in each of {steps} steps: {2 * steps * once_all:.1f} s"
+    f"{len(four_bit_layers)} matrices restored in {1000 * once_all:.0f} ms; "
+    f"twice in each of {steps} steps: {2 * steps * once_all:.1f} s"
 )
 means = {method: np.mean([seconds[method, seed] for seed in seeds]) for method in methods}
-print(f"QLoRA took {means['QLoRA'] - means['LoRA']:+.1f} s longer than LoRA's {means['LoRA']:.1f} s.")
+print(
+    f"QLoRA took {means['QLoRA'] - means['LoRA']:+.1f} "
+    f"s longer than LoRA's {means['LoRA']:.1f} s."
+)
 
 # %% [markdown]
 # That price is paid per *step*, not per sentence: with larger batches or longer texts it weighs
@@ -1182,12 +1336,17 @@ print(f"QLoRA took {means['QLoRA'] - means['LoRA']:+.1f} s longer than LoRA's {m
 
 # %%
 pairs = [("QLoRA", "LoRA"), ("full", "LoRA")]
-gaps = {(a, b, s): metrics.paired_difference(right[a, s], right[b, s]) for a, b in pairs for s in seeds}
+gaps = {
+    (a, b, s): metrics.paired_difference(right[a, s], right[b, s])
+    for a, b in pairs
+    for s in seeds
+}
 percent = [(100 * gap.estimate, 100 * gap.low, 100 * gap.high) for gap in gaps.values()]
 
 
+# %%
 def over_seeds(a, b):
-    """Mean difference in points, and the half width of its 95 % interval over seeds (Student's t)."""
+    """Mean difference in points; half width of its 95 % interval over seeds (Student's t)."""
     points = np.array([100 * gaps[a, b, seed].estimate for seed in seeds])
     half = stats.t.ppf(0.975, len(points) - 1) * points.std(ddof=1) / len(points) ** 0.5
     return points.mean(), half
@@ -1212,7 +1371,11 @@ figure = plots.interval_bars(
     xlabel="difference in accuracy (points), with 95 % intervals",
 )
 plots.show(
-    figure, alt=f"Paired differences for each seed. {verdict('QLoRA', 'LoRA')}; {verdict('full', 'LoRA')}."
+    figure,
+    alt=(
+        "Paired differences for each seed. "
+        f"{verdict('QLoRA', 'LoRA')}; {verdict('full', 'LoRA')}."
+    ),
 )
 for a, b in pairs:
     print(verdict(a, b))
@@ -1240,8 +1403,13 @@ for a, b in pairs:
 
 # %%
 factors = {"our encoder (weighed)": encoder_factor, "SmolLM2-135M (weighed)": smol_factor}
-factors |= {name: 2 * planner.parameters(name) / planner.nf4_bytes(name) for name in large_models}
-title = f"Four bits shrink a large model {factors['llama-65b']:.1f} times, ours {encoder_factor:.1f} times"
+factors |= {
+    name: 2 * planner.parameters(name) / planner.nf4_bytes(name) for name in large_models
+}
+title = (
+    f"Four bits shrink a large model {factors['llama-65b']:.1f} times, "
+    f"ours {encoder_factor:.1f} times"
+)
 figure = plots.bars(
     list(factors),
     [round(factor, 2) for factor in factors.values()],
@@ -1250,7 +1418,10 @@ figure = plots.bars(
     title=title,
     xlabel="weights in 16 bits / weights in NF4",
 )
-plots.show(figure, alt=f"Bars of the shrinking factor for five models. {title}; four times is never reached.")
+plots.show(
+    figure,
+    alt=f"Bars of the shrinking factor for five models. {title}; four times is never reached.",
+)
 
 # %% [markdown]
 # "A quarter of the memory" is a ceiling that nobody reaches, but large models come close: the
@@ -1261,11 +1432,17 @@ plots.show(figure, alt=f"Bars of the shrinking factor for five models. {title}; 
 # 16.
 
 # %%
-ways = {"full": {"precision": "mixed"}, "lora": {"precision": "bfloat16"}, "qlora": {"precision": "bfloat16"}}
+ways = {
+    "full": {"precision": "mixed"},
+    "lora": {"precision": "bfloat16"},
+    "qlora": {"precision": "bfloat16"},
+}
 plans = {}
 for name in large_models:
     for method, how in ways.items():
-        plan = planner.memory_plan(name, method, batch_size=1, gradient_checkpointing=True, **how)
+        plan = planner.memory_plan(
+            name, method, batch_size=1, gradient_checkpointing=True, **how
+        )
         plans[name, method] = plan.total
         card = planner.smallest_gpu(plan.total) or "no single card of these"
         print(f"{name:<10} {method:<6} {memory.human(plan.total):>9}   {card}")
@@ -1313,12 +1490,16 @@ def predictions(model):
 
 some_sentences = judging.select(range(min(200, len(judging))))
 trained = predictions(model)
-adapter_folder = training.save_once(lab.workspace / "adapters" / run.folder.name, model.save_pretrained)
+adapter_folder = training.save_once(
+    lab.workspace / "adapters" / run.folder.name, model.save_pretrained
+)
 
 # %%
 before = [part.weight.data.clone() for part in model.modules() if isinstance(part, Linear4bit)]
 with warnings.catch_warnings():
-    warnings.simplefilter("ignore")  # PEFT says: "may get different generations due to rounding errors"
+    warnings.simplefilter(
+        "ignore"
+    )  # PEFT says: "may get different generations due to rounding errors"
     merged = keep_trainable(copy.deepcopy(model).merge_and_unload())
 after = [part.weight.data for part in merged.modules() if isinstance(part, Linear4bit)]
 
@@ -1333,17 +1514,23 @@ print(f"largest change of a logit by merging into the 4-bit base: {changed_logit
 # %%
 adapted = [part for part in model.modules() if hasattr(part, "get_delta_weight")]
 delta = adapted[0].get_delta_weight("default").detach().cpu()
-on_grid = (
-    bnb.dequantize_4bit(adapted[0].base_layer.weight.data, adapted[0].base_layer.weight.quant_state)
-    .float()
-    .cpu()
-)
+stored = adapted[0].base_layer.weight
+on_grid = bnb.dequantize_4bit(stored.data, stored.quant_state).float().cpu()
 scales = quantise(on_grid, nf4, 64)[1]
 again = dequantise(*quantise(on_grid + delta, nf4, 64), nf4, on_grid.shape)
-moved = (quantise(on_grid + delta, nf4, 64)[0] != quantise(on_grid, nf4, 64)[0]).float().mean().item()
+numbers_before, numbers_after = (
+    quantise(part, nf4, 64)[0] for part in (on_grid, on_grid + delta)
+)
+moved = (numbers_after != numbers_before).float().mean().item()
 lost = ((again - on_grid - delta).norm() / delta.norm()).item()
-print(f"update: a typical entry is {delta.std():.4f}; half a step of the code book is {jumps.mean() / 2:.4f}")
-print(f"4-bit numbers that moved: {moved:.1%};  what rounding did, as a share of the update: {lost:.0%}")
+print(
+    f"update: a typical entry is {delta.std():.4f}; "
+    f"half a step of the code book is {jumps.mean() / 2:.4f}"
+)
+print(
+    f"4-bit numbers that moved: {moved:.1%}; "
+    f" what rounding did, as a share of the update: {lost:.0%}"
+)
 
 # %% [markdown]
 # The base lies exactly *on* the grid of the code book; that is what quantised means. An update much
@@ -1394,7 +1581,9 @@ def check(answer):
             return "The adapter is still there, beside its base. Merging adds it to the matrices and takes it off."
         if any(isinstance(part, Linear4bit) for part in result.modules()):
             return "The result has 4-bit layers: whatever you merged was squeezed through the code book once more. Which base has room for the sum?"
-        original = PeftModel.from_pretrained(load_encoder(dtype=torch.float32), folder).merge_and_unload()
+        original = PeftModel.from_pretrained(
+            load_encoder(dtype=torch.float32), folder
+        ).merge_and_unload()
     with torch.inference_mode():
         wanted = in_full_precision(trial).eval()(**sentence).logits.cpu()
     distance = (logits(result) - wanted).abs().max().item()
@@ -1437,10 +1626,15 @@ original = load_encoder(dtype=torch.float32)
 networks = {
     "not merged": model,
     "into the 4-bit base": merged,
-    "into the original, 32 bits": PeftModel.from_pretrained(original, adapter_folder).merge_and_unload(),
+    "into the original, 32 bits": PeftModel.from_pretrained(
+        original, adapter_folder
+    ).merge_and_unload(),
     "your merge": merge(adapter_folder),
 }
-logits = {way: training.predict(in_full_precision(network), judging) for way, network in networks.items()}
+logits = {
+    way: training.predict(in_full_precision(network), judging)
+    for way, network in networks.items()
+}
 distance = {way: np.abs(each - logits["not merged"]).max() for way, each in logits.items()}
 
 # %%
@@ -1449,9 +1643,14 @@ truth = np.array(judging["labels"])
 pd.DataFrame(
     {
         "largest change of a logit": {way: f"{distance[way]:.5f}" for way in networks},
-        "answers that flip": {way: int((answers[way] != answers["not merged"]).sum()) for way in networks},
+        "answers that flip": {
+            way: int((answers[way] != answers["not merged"]).sum()) for way in networks
+        },
         "accuracy": {way: f"{(answers[way] == truth).mean():.1%}" for way in networks},
-        "weights": {way: memory.human(memory.account(network).weights) for way, network in networks.items()},
+        "weights": {
+            way: memory.human(memory.account(network).weights)
+            for way, network in networks.items()
+        },
     }
 ).astype(str)
 
@@ -1501,7 +1700,9 @@ with tracking.start_run("methods", "day07 summary"):
 choose_it_when = "…"
 gains_nothing_when = "…"
 if choose_it_when != "…":
-    progress.write_journal("day07", f"QLoRA when: {choose_it_when}\n\nNot when: {gains_nothing_when}")
+    progress.write_journal(
+        "day07", f"QLoRA when: {choose_it_when}\n\nNot when: {gains_nothing_when}"
+    )
 
 # %% tags=["quiz"]
 quiz = [
@@ -1581,7 +1782,11 @@ assert planner.memory_plan("distilbert-base", "qlora").gradients == planner.memo
                 "The weights alone take more than 34 GB, double quantisation included.",
                 False,
             ),
-            ("32 GB", "65 billion × 4 bits would be 32.6 GB already, without any scales.", False),
+            (
+                "32 GB",
+                "65 billion × 4 bits would be 32.6 GB already, without any scales.",
+                False,
+            ),
             (
                 "40 GB",
                 "Right: they take 34.5 GB. Training adds to that; the paper used a card of 48 GB.",

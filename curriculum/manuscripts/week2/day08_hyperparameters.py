@@ -21,8 +21,10 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.utils.data import DataLoader
 
-from labhelpers import data, exercise, memory, models, plots, progress, quiz, settings, tracking, widgets
+from labhelpers import data, exercise, memory, models, plots, progress, quiz, settings, tracking
+from labhelpers import widgets
 
+# %%
 lab = settings.start("day08")
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 
@@ -44,7 +46,8 @@ knobs = {
 }
 combinations = np.prod(list(knobs.values()))
 print(
-    f"{combinations:,} combinations; with three seeds each and a minute per run: {3 * combinations / 60 / 24:.0f} days"
+    f"{combinations:,} combinations; with three seeds each and "
+    f"a minute per run: {3 * combinations / 60 / 24:.0f} days"
 )
 
 # %% [markdown]
@@ -77,14 +80,8 @@ how_many = widgets.predict(
 
 # %%
 from peft import LoraConfig, get_peft_model
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainerCallback,
-    set_seed,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import DataCollatorWithPadding, Trainer, TrainerCallback, set_seed
 
 from labhelpers import training
 
@@ -93,7 +90,7 @@ reviews.pop("test")  # today chooses settings; the test split has no business he
 tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
 tokens = data.tokenize(reviews, tokenizer, max_length=64)
 collator = DataCollatorWithPadding(tokenizer)
-gc.freeze()  # every Trainer collects garbage when it starts; what is imported by now never will be any
+gc.freeze()  # every Trainer collects garbage when it starts; not what is imported by now
 
 # %%
 sentences = settings.pick(smoke=32, cpu=256)
@@ -103,10 +100,13 @@ few = tokens["train"].select(range(sentences))
 rows = len(tokens["validation"])
 search = tokens["validation"].select(range(0, rows, 2))
 confirm = tokens["validation"].select(range(1, rows, 2))
-by_length = np.argsort([len(ids) for ids in search["input_ids"][: settings.pick(smoke=16, cpu=160)]])
+by_length = np.argsort(
+    [len(ids) for ids in search["input_ids"][: settings.pick(smoke=16, cpu=160)]]
+)
 glimpse = search.select(by_length)  # like lengths side by side: less padding
 print(
-    f"train on {sentences}, search on {len(search)}, confirm on {len(confirm)}, a glimpse: {len(glimpse)} sentences"
+    f"train on {sentences}, search on {len(search)}, "
+    f"confirm on {len(confirm)}, a glimpse: {len(glimpse)} sentences"
 )
 
 # %% [markdown]
@@ -119,8 +119,12 @@ reader = AutoModelForSequenceClassification.from_pretrained(
     models.source("encoder"), num_labels=2, **training.load_options()
 )
 reader.classifier = nn.Identity()  # its "logits" are now what the head would have read
-others = tokens["train"].select(range(sentences, sentences + settings.pick(smoke=100, cpu=1000)))
-probe = LogisticRegression(C=0.1, max_iter=2000).fit(training.predict(reader, others), others["labels"][:])
+others = tokens["train"].select(
+    range(sentences, sentences + settings.pick(smoke=100, cpu=1000))
+)
+probe = LogisticRegression(C=0.1, max_iter=2000).fit(
+    training.predict(reader, others), others["labels"][:]
+)
 
 
 # %%
@@ -137,15 +141,26 @@ before = torch.tensor(probe.predict_log_proba(training.predict(reader, search)))
 truth = torch.tensor(search["labels"][:])
 start_loss = nn.functional.nll_loss(before, truth).item()
 start_accuracy = (before.argmax(dim=1) == truth).double().mean().item()
-print(f"where every run begins, on search: accuracy {start_accuracy:.3f}, loss {start_loss:.3f}")
+print(
+    f"where every run begins, on search: accuracy {start_accuracy:.3f}, loss {start_loss:.3f}"
+)
 
 # %% [markdown]
 # The configuration is a dictionary. Whatever a sweep does not mention keeps its usual value.
 
 # %%
-usual = {"rate": 5e-3, "r": 8, "batch": batches[1], "epochs": 1, "warmup": 0.1, "decay": 0.0, "dropout": 0.05}
+usual = {
+    "rate": 5e-3,
+    "r": 8,
+    "batch": batches[1],
+    "epochs": 1,
+    "warmup": 0.1,
+    "decay": 0.0,
+    "dropout": 0.05,
+}
 
 
+# %%
 def build(config, seed):
     set_seed(seed)  # it decides the random A
     base = AutoModelForSequenceClassification.from_pretrained(
@@ -184,18 +199,31 @@ class Quarters(TrainerCallback):
 def arguments(config, seed, watched):
     looks = {"eval_strategy": "steps", "eval_steps": 0.25} if watched else {}
     return training.arguments(
-        f"day08-seed{seed}", learning_rate=config["rate"], per_device_train_batch_size=config["batch"],
-        num_train_epochs=config["epochs"], warmup_steps=config["warmup"], weight_decay=config["decay"],
-        seed=seed, save_strategy="no", disable_tqdm=True, **looks,
-    )  # fmt: skip
+        f"day08-seed{seed}",
+        learning_rate=config["rate"],
+        per_device_train_batch_size=config["batch"],
+        num_train_epochs=config["epochs"],
+        warmup_steps=config["warmup"],
+        weight_decay=config["decay"],
+        seed=seed,
+        save_strategy="no",
+        disable_tqdm=True,
+        **looks,
+    )
 
 
 # %%
 def trained(config, seed, report=None):
     """A finished (or found) run of this configuration: the model, the run's record."""
     model, args = build(config, seed), arguments(config, seed, watched=bool(report))
-    trainer = Trainer(model=model, args=args, train_dataset=few, eval_dataset=glimpse, data_collator=collator,
-                      callbacks=[Quarters(report)] if report else [])  # fmt: skip
+    trainer = Trainer(
+        model=model,
+        args=args,
+        train_dataset=few,
+        eval_dataset=glimpse,
+        data_collator=collator,
+        callbacks=[Quarters(report)] if report else [],
+    )
     with contextlib.redirect_stdout(io.StringIO()):  # one line per run is enough
         run = training.train(trainer, f"day08-seed{seed}")
     if report and run.reused:  # nothing was trained just now, so the run's diary speaks
@@ -207,7 +235,7 @@ def trained(config, seed, report=None):
 
 # %%
 def train_one(config, seed, report=None, judge=search, part="search"):
-    """Train with one configuration; return what it was, what it cost and how it did on `judge`."""
+    """Train with one configuration: what it was, what it cost and how it did on `judge`."""
     config = usual | config
     model, run = trained(config, seed, report)
     kept = run.folder / f"{part}.npy"  # a found run has its answers beside it
@@ -267,9 +295,7 @@ def ramp(step, steps, low, high):
 def check(answer):
     values = [answer(step, 5, 1e-5, 1e-1) for step in range(5)]
     if any(not isinstance(value, int | float | np.number) for value in values):
-        return (
-            f"Your function returns {values[0]!r} for step 0. It should return one number, a learning rate."
-        )
+        return f"Your function returns {values[0]!r} for step 0. It should return one number, a learning rate."
     if np.allclose(values, [1e-5, 1e-4, 1e-3, 1e-2, 1e-1]):
         odd = [answer(step, 4, 2e-4, 1.6e-3) for step in range(4)]
         return (
@@ -337,20 +363,19 @@ def loss_of(model, batch):
 
 # %%
 def range_test(model, seed, low=1e-5, high=1.0):
-    """Rates of a run whose learning rate climbs at every step, and each batch's loss minus what it was at first."""
+    """Rates of a run that climb at every step; each batch's loss minus what it was at first."""
     steps = settings.pick(smoke=12, cpu=60)
     batches_seen = list(test_batches(seed, steps))
     model.to(settings.device()).train()
     with torch.no_grad():
         at_first = [loss_of(model, batch).item() for batch in batches_seen]
-    optimizer = torch.optim.AdamW([part for part in model.parameters() if part.requires_grad], lr=low)
+    trained = [part for part in model.parameters() if part.requires_grad]
+    optimizer = torch.optim.AdamW(trained, lr=low)
     rates, losses = [ramp(step, steps, low, high) for step in range(steps)], []
     for rate, batch in zip(rates, batches_seen, strict=True):
         optimizer.param_groups[0]["lr"] = rate
         loss = loss_of(model, batch)
-        losses.append(
-            min(np.nan_to_num(loss.item(), nan=3.0), 3.0)
-        )  # far beyond the cliff it may be no number
+        losses.append(min(np.nan_to_num(loss.item(), nan=3.0), 3.0))  # it may be no number
         optimizer.zero_grad()
         loss.backward()
         optimizer.step()
@@ -365,9 +390,13 @@ def range_test(model, seed, low=1e-5, high=1.0):
 # %%
 def everything(seed):
     set_seed(seed)
-    options = training.load_options() | {"dtype": torch.float32}  # what learns, learns in full precision
+    options = training.load_options() | {
+        "dtype": torch.float32
+    }  # what learns, learns in full precision
     return with_probe(
-        AutoModelForSequenceClassification.from_pretrained(models.source("encoder"), num_labels=2, **options)
+        AutoModelForSequenceClassification.from_pretrained(
+            models.source("encoder"), num_labels=2, **options
+        )
     )
 
 
@@ -384,25 +413,31 @@ tests = {
 
 # %%
 def smooth(losses, memory_share):
-    """Mean of the losses so far, each step weighing `memory_share` of the next one; started fairly."""
+    """Mean of the losses so far; each step weighs `memory_share` of the next; a fair start."""
     mean, out = 0.0, []
     for step, loss in enumerate(losses, start=1):
         mean = memory_share * mean + (1 - memory_share) * loss
-        out.append(mean / (1 - memory_share**step))  # without this, the first means would be near zero
+        out.append(
+            mean / (1 - memory_share**step)
+        )  # without this, the first means would be near zero
     return np.array(out)
 
 
 # %%
 def look_at(smoothing=0.85):
     rates = tests["LoRA, seed 1"][0]
-    curves = {name: np.minimum(smooth(losses, smoothing), 0.3) for name, (_, losses) in tests.items()}
+    curves = {
+        name: np.minimum(smooth(losses, smoothing), 0.3) for name, (_, losses) in tests.items()
+    }
     lowest = {name: rates[curve.argmin()] for name, curve in curves.items()}
     title = "Lowest loss at a rate of " + ", ".join(f"{rate:.1g}" for rate in lowest.values())
-    figure = plots.lines(rates, curves, log_x=True, title=title, xlabel="learning rate at that step (log scale)",
-                         ylabel="loss minus the first one (cut off at 0.3)")  # fmt: skip
-    plots.show(
-        figure, alt=f"Range test: change of the loss against a rising learning rate, three curves. {title}."
-    )
+    captions = {
+        "xlabel": "learning rate at that step (log scale)",
+        "ylabel": "loss minus the first one (cut off at 0.3)",
+    }
+    figure = plots.lines(rates, curves, log_x=True, title=title, **captions)
+    alt = f"Range test: change of the loss against a rising rate, three curves. {title}."
+    plots.show(figure, alt=alt)
 
 
 widgets.explore(look_at, smoothing=(0.0, 0.98, 0.01))
@@ -429,7 +464,8 @@ suggested = float(np.exp(np.log(window).mean()))
 wobble = float(window.max() / window.min())
 apart = suggested / float(np.exp(np.log(advice["every weight"]).mean()))
 print(
-    f"LoRA: all four readings lie within a factor of {wobble:.1f}; their (geometric) middle is {suggested:.2g}"
+    f"LoRA: all four readings lie within a factor of {wobble:.1f}; "
+    f"their (geometric) middle is {suggested:.2g}"
 )
 print(f"With every weight free, the advice is a rate {apart:.0f} times smaller.")
 
@@ -452,16 +488,17 @@ five_pairs = [(1e-4, 4), (1e-4, 8), (2e-4, 8), (3e-4, 8), (2e-4, 16)]
 # %%
 for rate in sorted({rate for rate, _ in five_pairs}):
     print(
-        f"{rate:g} is {suggested / rate:.0f} times smaller than what the range test suggests for a short run"
+        f"{rate:g} is {suggested / rate:.0f} times smaller "
+        "than what the range test suggests for a short run"
     )
 
 with tracking.start_run("sentiment-hyperparameters", "five pairs") as parent_of_pairs:
     as_printed = [train_one({"rate": rate, "r": r}, seed=1) for rate, r in five_pairs]
     for result in as_printed:
         note(result)
-pd.DataFrame(as_printed)[["rate", "r", "loss", "accuracy"]].round({"loss": 3, "accuracy": 3}).astype(
-    {"rate": str}
-)
+pd.DataFrame(as_printed)[["rate", "r", "loss", "accuracy"]].round(
+    {"loss": 3, "accuracy": 3}
+).astype({"rate": str})
 
 # %% [markdown]
 # Compare with where every run begins. These five have hardly moved, and they differ by next to nothing. (With
@@ -473,7 +510,9 @@ seeds, pair_seeds = [1, 2], settings.pick(smoke=1, cpu=2)
 moved_pairs = [(30 * rate, r) for rate, r in five_pairs]
 with mlflow.start_run(run_id=parent_of_pairs.info.run_id):
     in_window = [
-        train_one({"rate": rate, "r": r}, seed) for rate, r in moved_pairs for seed in seeds[:pair_seeds]
+        train_one({"rate": rate, "r": r}, seed)
+        for rate, r in moved_pairs
+        for seed in seeds[:pair_seeds]
     ]
     for result in in_window:
         note(result)
@@ -481,7 +520,8 @@ pairs = pd.DataFrame(in_window)
 for knob in ("rate", "r"):
     means = 100 * pairs.groupby(knob).accuracy.mean()
     print(
-        f"mean accuracy by {knob}: " + ", ".join(f"{value:g}: {mean:.1f} %" for value, mean in means.items())
+        f"mean accuracy by {knob}: "
+        + ", ".join(f"{value:g}: {mean:.1f} %" for value, mean in means.items())
     )
 
 # %% [markdown]
@@ -492,13 +532,19 @@ for knob in ("rate", "r"):
 # What would the tables show?
 
 # %%
-invented = pd.DataFrame([{"rate": rate, "r": r, "points": np.log2(rate / 1e-4)} for rate, r in five_pairs])
+invented = pd.DataFrame(
+    [{"rate": rate, "r": r, "points": np.log2(rate / 1e-4)} for rate, r in five_pairs]
+)
 by_rank = invented.groupby("r").points.mean()
-print("in a world where the rank does nothing:", ", ".join(f"r = {r}: {v:.2f}" for r, v in by_rank.items()))
+print(
+    "in a world where the rank does nothing:",
+    ", ".join(f"r = {r}: {v:.2f}" for r, v in by_rank.items()),
+)
 ghost = by_rank[16] - by_rank[4]
 correlation = np.corrcoef(np.log2(invented.rate), np.log2(invented.r))[0, 1]
 print(
-    f"r = 16 'beats' r = 4 by {ghost:.2f} points. The two columns of the plan correlate with {correlation:.2f}."
+    f"r = 16 'beats' r = 4 by {ghost:.2f} points. "
+    f"The two columns of the plan correlate with {correlation:.2f}."
 )
 
 # %% [markdown]
@@ -517,7 +563,9 @@ def clean_comparisons(design, knob): ...
 def clean_comparisons(design, knob):
     moves, stays = (0, 1) if knob == "rate" else (1, 0)
     return [
-        (a, b) for a, b in itertools.combinations(design, 2) if a[stays] == b[stays] and a[moves] != b[moves]
+        (a, b)
+        for a, b in itertools.combinations(design, 2)
+        if a[stays] == b[stays] and a[moves] != b[moves]
     ]
 
 
@@ -530,13 +578,17 @@ def check(answer):
         return {frozenset(map(tuple, pair)) for pair in found}
 
     trial = [(1, 10), (1, 20), (2, 20), (3, 20), (3, 40), (1, 20)]
-    rate_pairs = {frozenset(p) for p in [((1, 20), (2, 20)), ((1, 20), (3, 20)), ((2, 20), (3, 20))]}
+    rate_pairs = {
+        frozenset(p) for p in [((1, 20), (2, 20)), ((1, 20), (3, 20)), ((2, 20), (3, 20))]
+    }
     rank_pairs = {frozenset(p) for p in [((1, 10), (1, 20)), ((3, 20), (3, 40))]}
     found = answer(list(trial), "rate")
     if not isinstance(found, list | tuple | set):
         return f"Your function returns {type(found).__name__}; a list of pairs is asked for."
     if any(
-        not isinstance(pair, list | tuple) or len(pair) != 2 or not isinstance(pair[0], list | tuple)
+        not isinstance(pair, list | tuple)
+        or len(pair) != 2
+        or not isinstance(pair[0], list | tuple)
         for pair in found
     ):
         return "Each element should be a pair of entries of the design, and each entry a (rate, r)."
@@ -603,9 +655,13 @@ assert len(clean_comparisons(five_pairs, "r")) == 2
 
 # %%
 def columns(design, interaction):
-    rate = np.log2([rate / 1e-4 for rate, _ in design]) - np.log2(3) / 2  # doublings, counted from the middle
+    rate = (
+        np.log2([rate / 1e-4 for rate, _ in design]) - np.log2(3) / 2
+    )  # doublings, counted from the middle
     rank = np.log2([r / 8 for _, r in design])
-    return np.array([np.ones(len(design)), rate, rank] + ([rate * rank] if interaction else [])).T
+    return np.array(
+        [np.ones(len(design)), rate, rank] + ([rate * rank] if interaction else [])
+    ).T
 
 
 corners = [(1e-4, 4), (3e-4, 4), (1e-4, 16), (3e-4, 16), (3**0.5 * 1e-4, 8)]
@@ -614,7 +670,10 @@ for name, design in {"the five pairs": five_pairs, "corners and middle": corners
         X = columns(design, interaction)
         errors = np.sqrt(np.diag(np.linalg.inv(X.T @ X)))[1:]
         names = ["rate", "rank", "rate × rank"][: len(errors)]
-        print(f"{name:<19}" + ", ".join(f"{n}: ± {e:.2f}" for n, e in zip(names, errors, strict=True)))
+        print(
+            f"{name:<19}"
+            + ", ".join(f"{n}: ± {e:.2f}" for n, e in zip(names, errors, strict=True))
+        )
 
 # %% [markdown]
 # With a plain line the five pairs pay a little. Ask the question that matters in practice, *does the best
@@ -626,7 +685,7 @@ grid = list(itertools.product([1e-4, 2e-4, 3e-4], [4, 8, 16]))
 
 
 def unsure(design):
-    """Standard error of the prediction for each cell of the grid, in units of one run's noise."""
+    """Standard error of the prediction for each cell of the grid, in units of a run's noise."""
     X, G = columns(design, True), columns(grid, True)
     return np.sqrt(np.einsum("ij,jk,ik->i", G, np.linalg.inv(X.T @ X), G)).reshape(3, 3)
 
@@ -637,19 +696,22 @@ errors = {"five pairs": unsure(five_pairs), "corners and middle": unsure(corners
 figure, panels = plt.subplots(1, 2, figsize=(7.2, 3.1), sharey=True)
 for axes, (name, error) in zip(panels, errors.items(), strict=True):
     axes.imshow(error, cmap="cividis_r", vmin=0, vmax=2.6)
+    chosen_runs = five_pairs if name == "five pairs" else corners
     for (row, column), value in np.ndenumerate(error):
-        dot = " •" if grid[3 * row + column] in (five_pairs if name == "five pairs" else corners) else ""
+        dot = " •" if grid[3 * row + column] in chosen_runs else ""
         ink = "white" if value > 1.3 else "black"
         axes.text(column, row, f"{value:.1f}{dot}", ha="center", va="center", color=ink)
     axes.set(title=name, xlabel="rank", xticks=range(3), xticklabels=[4, 8, 16])
     axes.set_yticks(range(3), ["1e-4", "2e-4", "3e-4"])
     axes.grid(False)
 panels[0].set_ylabel("learning rate")
-figure.suptitle("Five runs each: how unsure is a prediction, in units of one run's noise?", x=0.01, ha="left")
-plots.show(
-    figure,
-    alt=f"Two grids of standard errors, rate by rank. The five pairs are unsure by up to {errors['five pairs'].max():.1f} run noises, the corners by at most {errors['corners and middle'].max():.1f}.",
+question = "Five runs each: how unsure is a prediction, in units of one run's noise?"
+figure.suptitle(question, x=0.01, ha="left")
+alt = (
+    f"Standard errors, rate by rank: up to {errors['five pairs'].max():.1f} run noises "
+    f"for five pairs, {errors['corners and middle'].max():.1f} for the corners."
 )
+plots.show(figure, alt=alt)
 
 # %%
 X = columns(five_pairs, True)
@@ -687,7 +749,8 @@ signs["decay"] = signs.rate * signs.batch * signs.epochs
 signs["dropout"] = signs.batch * signs.epochs * signs.warmup
 overlaps = signs.T @ signs - len(signs) * np.eye(len(levels))
 print(
-    f"{len(signs)} runs instead of {2 ** len(levels)}; largest correlation between two knobs: {abs(overlaps).max().max() / len(signs):.0f}"
+    f"{len(signs)} runs instead of {2 ** len(levels)}; "
+    f"largest correlation between two knobs: {abs(overlaps).max().max() / len(signs):.0f}"
 )
 signs.T.astype(int)
 
@@ -714,8 +777,12 @@ def aliases(signs, pair): ...
 # <solution>
 def aliases(signs, pair):
     wanted = signs[pair[0]] * signs[pair[1]]
-    others = [other for other in itertools.combinations(signs.columns, 2) if set(other) != set(pair)]
-    return [(a, b) for a, b in others if abs((wanted * signs[a] * signs[b]).sum()) == len(signs)]
+    others = [
+        other for other in itertools.combinations(signs.columns, 2) if set(other) != set(pair)
+    ]
+    return [
+        (a, b) for a, b in others if abs((wanted * signs[a] * signs[b]).sum()) == len(signs)
+    ]
 
 
 # </solution>
@@ -731,7 +798,9 @@ def check(answer):
     found = answer(table.copy(), ("p", "q"))
     if not isinstance(found, list | tuple | set):
         return f"Your function returns {type(found).__name__}; a list of pairs of names is asked for."
-    if any(not isinstance(pair, list | tuple | set | frozenset) or len(pair) != 2 for pair in found):
+    if any(
+        not isinstance(pair, list | tuple | set | frozenset) or len(pair) != 2 for pair in found
+    ):
         return "Each element of your list should be a pair of knob names."
     found = names(found)
     if frozenset("pq") in found:
@@ -794,7 +863,10 @@ with tracking.start_run("sentiment-hyperparameters", "factorial") as parent_of_f
         results.append(train_one(config, seed) | {f"sign_{knob}": row[knob] for knob in levels})
         note({key: value for key, value in results[-1].items() if not key.startswith("sign_")})
 factorial = pd.DataFrame(results)
-print(f"{len(factorial)} runs, {factorial.seconds.sum():.0f} s of training, {factorial.steps.sum():,} steps")
+print(
+    f"{len(factorial)} runs, {factorial.seconds.sum():.0f} "
+    f"s of training, {factorial.steps.sum():,} steps"
+)
 
 # %% [markdown]
 # **What is an effect?** The mean of the runs at the high level minus the mean of the runs at the low level.
@@ -806,7 +878,7 @@ print(f"{len(factorial)} runs, {factorial.seconds.sum():.0f} s of training, {fac
 # signs: a table of -1 and +1, one row per run. response: one number per run. knobs: names of
 # columns, such as ["rate"] for a main effect or ["rate", "batch"] for an interaction (then the
 # product of the columns counts).
-# Return the mean response where the (product) column is +1 minus the mean response where it is -1.
+# Return the mean response where the (product) column is +1 minus the mean where it is -1.
 def effect(signs, response, knobs): ...
 
 
@@ -823,8 +895,17 @@ def effect(signs, response, knobs):
 # %% tags=["check"] exercise="day08/effect"
 def check(answer):
     table = pd.DataFrame(list(itertools.product([-1, 1], repeat=2)) * 2, columns=["p", "q"])
-    values = 70 + 3 * table.p - table.q + 2.5 * table.p * table.q + [0.1, 0, 0, -0.1, -0.1, 0, 0, 0.1]
-    main, both = answer(table.copy(), values.copy(), ["p"]), answer(table.copy(), values.copy(), ["p", "q"])
+    values = (
+        70
+        + 3 * table.p
+        - table.q
+        + 2.5 * table.p * table.q
+        + [0.1, 0, 0, -0.1, -0.1, 0, 0, 0.1]
+    )
+    main, both = (
+        answer(table.copy(), values.copy(), ["p"]),
+        answer(table.copy(), values.copy(), ["p", "q"]),
+    )
     if not all(isinstance(value, int | float | np.number) for value in (main, both)):
         return f"Your function returns {type(main).__name__}. One number is asked for."
     if np.isclose(main, 3) or np.isclose(main, 1.5):
@@ -894,10 +975,12 @@ freedom = len(signs) * (len(seeds) - 1)
 effect_error = 2 * noise / len(factorial) ** 0.5
 band = stats.t.ppf(0.975, freedom) * effect_error
 print(
-    f"noise of one run: {noise:.1f} points (standard deviation between seeds, {freedom} degrees of freedom)"
+    f"noise of one run: {noise:.1f} points (standard "
+    f"deviation between seeds, {freedom} degrees of freedom)"
 )
 print(
-    f"noise of one effect: {effect_error:.2f} points; chance alone stays within ± {band:.1f} in 95 of 100 cases"
+    f"noise of one effect: {effect_error:.2f} points; "
+    f"chance alone stays within ± {band:.1f} in 95 of 100 cases"
 )
 
 # %% [markdown]
@@ -924,16 +1007,24 @@ def groups_of(signs):
 
 groups = groups_of(signs)
 assert len(groups) == 13
-shares = (0.025, 0.025 / len(groups))  # beyond the narrow and beyond the wide band, on each side
+shares = (
+    0.025,
+    0.025 / len(groups),
+)  # beyond the narrow and beyond the wide band, on each side
 wide = stats.t.ppf(1 - shares[1], freedom) * effect_error
 
 
 # %%
 def sizes_and_bands(measure):
     scale = 100 if measure == "accuracy" else 1
-    sizes = {name: effect(both_seeds, scale * factorial[measure], knobs) for name, knobs in groups.items()}
+    sizes = {
+        name: effect(both_seeds, scale * factorial[measure], knobs)
+        for name, knobs in groups.items()
+    }
     spread = scale * factorial.groupby(list(levels))[measure].var().mean() ** 0.5
-    bands = [stats.t.ppf(1 - share, freedom) * 2 * spread / len(factorial) ** 0.5 for share in shares]
+    bands = [
+        stats.t.ppf(1 - share, freedom) * 2 * spread / len(factorial) ** 0.5 for share in shares
+    ]
     return dict(sorted(sizes.items(), key=lambda item: -abs(item[1]))), bands
 
 
@@ -944,17 +1035,16 @@ def effects(measure="accuracy"):
     axes.axvspan(-broad, broad, color="#777777", alpha=0.14, lw=0)
     axes.axvspan(-narrow, narrow, color="#777777", alpha=0.22, lw=0)
     for row, (name, size) in enumerate(sizes.items()):
-        axes.plot([0, size], [row, row], "o-", color="C0" if name in levels else "C1", lw=2, markevery=[1])
+        colour = "C0" if name in levels else "C1"
+        axes.plot([0, size], [row, row], "o-", color=colour, lw=2, markevery=[1])
     axes.set_yticks(range(len(sizes)), list(sizes))
     axes.invert_yaxis()
     stand_out = [name for name, size in sizes.items() if abs(size) > broad]
     title = f"{len(stand_out)} of {len(sizes)} effects leave the wide band of chance"
-    axes.set(
-        title=title, xlabel=f"effect on {measure}, high minus low{' (points)' * (measure == 'accuracy')}"
-    )
-    plots.show(
-        figure, alt=f"Effects by size, with two bands of chance. {title}: {', '.join(stand_out) or 'none'}."
-    )
+    points = " (points)" if measure == "accuracy" else ""
+    axes.set(title=title, xlabel=f"effect on {measure}, high minus low{points}")
+    listed = ", ".join(stand_out) or "none"
+    plots.show(figure, alt=f"Effects by size, with two bands of chance. {title}: {listed}.")
 
 
 # %%
@@ -964,13 +1054,16 @@ widgets.explore(effects, measure=["accuracy", "loss"])
 knobs_that_count = [knob for knob in levels if abs(main[knob]) > wide]
 how_many.compare(len(knobs_that_count))
 found_ranking = sorted(main, key=lambda knob: -abs(main[knob]))
-print("by size of the effect:", ", ".join(f"{knob} {main[knob]:+.1f}" for knob in found_ranking))
+print(
+    "by size of the effect:", ", ".join(f"{knob} {main[knob]:+.1f}" for knob in found_ranking)
+)
 if sorted(my_ranking) == sorted(found_ranking):
     agreement = stats.spearmanr(
         [my_ranking.index(k) for k in levels], [found_ranking.index(k) for k in levels]
     )
     print(
-        f"your ranking against this one: {agreement.statistic:+.2f} (1 is the same order, 0 is no relation)"
+        "your ranking against this one: "
+        f"{agreement.statistic:+.2f} (1 is the same order, 0 is no relation)"
     )
 print("(Inside the band, the order of the knobs is itself an accident of the seeds.)")
 
@@ -994,12 +1087,21 @@ series = {
     for label, part in factorial.groupby("rate_label")
 }
 title = "The same runs, ordered by nothing but their number of updates"
-figure = plots.lines(steps_axis, series, log_x=True, title=title, xlabel="updates in the run (log scale)",
-                     ylabel="loss on search")  # fmt: skip
+figure = plots.lines(
+    steps_axis,
+    series,
+    log_x=True,
+    title=title,
+    xlabel="updates in the run (log scale)",
+    ylabel="loss on search",
+)
 figure.axes[0].set_xticks(steps_axis, steps_axis)
 figure.axes[0].minorticks_off()
-plots.show(figure, alt=f"Mean loss by number of updates, one line for each learning rate. {title}.")
+plots.show(
+    figure, alt=f"Mean loss by number of updates, one line for each learning rate. {title}."
+)
 
+# %%
 in_loss = {knob: effect(both_seeds, factorial.loss, [knob]) for knob in ("batch", "epochs")}
 per_halving = -in_loss["batch"] / np.log2(levels["batch"][1] / levels["batch"][0])
 print(f"halving the batch (twice the updates) changes the loss by {per_halving:+.3f}")
@@ -1078,7 +1180,8 @@ misconceptions = [
 # %%
 for difference in (4, 2, 1, 0.5):
     print(
-        f"to see {difference} points with a noise of {noise:.1f}: {seeds_needed(noise, difference)} seeds for each setting"
+        f"to see {difference} points with a noise of {noise:.1f}: "
+        f"{seeds_needed(noise, difference)} seeds for each setting"
     )
 
 # %% [markdown]
@@ -1137,7 +1240,7 @@ storage = optuna.storages.JournalStorage(
 
 
 def ended(study):
-    """Trials that came to an end. One that died with its kernel stays behind as RUNNING, and does not count."""
+    """Trials that came to an end. One that died with its kernel stays RUNNING."""
     return [trial for trial in study.trials if trial.state.name in ("COMPLETE", "PRUNED")]
 
 
@@ -1150,9 +1253,12 @@ def spent(study):
 def run_study(name, sampler, pruner, budget):
     """Add trials until they have read as many sentences as the budget allows."""
     study = optuna.create_study(
-        study_name=f"{name}, {sentences} sentences, seed {lab.seed}", storage=storage,
-        sampler=sampler, pruner=pruner, load_if_exists=True,
-    )  # fmt: skip
+        study_name=f"{name}, {sentences} sentences, seed {lab.seed}",
+        storage=storage,
+        sampler=sampler,
+        pruner=pruner,
+        load_if_exists=True,
+    )
     while spent(study) < budget:
         study.optimize(objective, n_trials=1)
     return study
@@ -1166,10 +1272,15 @@ with tracking.start_run("sentiment-hyperparameters", "random search") as parent_
         "random", optuna.samplers.RandomSampler(seed=1), optuna.pruners.NopPruner(), budget
     )
     for trial in ended(random_study):
-        note(usual | trial.params | {"seed": 1, "loss": trial.value, "accuracy": trial.user_attrs["accuracy"]},
-             state=trial.state.name)  # fmt: skip
+        note(
+            usual
+            | trial.params
+            | {"seed": 1, "loss": trial.value, "accuracy": trial.user_attrs["accuracy"]},
+            state=trial.state.name,
+        )
 print(
-    f"random search: {len(ended(random_study))} trials, {spent(random_study):,} sentences, best loss {random_study.best_value:.3f}"
+    f"random search: {len(ended(random_study))} trials, "
+    f"{spent(random_study):,} sentences, best loss {random_study.best_value:.3f}"
 )
 
 # %% [markdown]
@@ -1180,17 +1291,26 @@ print(
 rates = [trial.params["rate"] for trial in ended(random_study)]
 losses = [trial.value for trial in ended(random_study)]
 best_rate = random_study.best_params["rate"]
-title = f"Best of {len(rates)} random trials: rate {best_rate:.2g}; the range test said {suggested:.2g}"
+title = (
+    f"Best of {len(rates)} random trials: "
+    f"rate {best_rate:.2g}; the range test said {suggested:.2g}"
+)
+
+# %%
 figure, axes = plt.subplots()
 axes.plot(rates, losses, "o", color="C0")
 axes.axvspan(window.min(), window.max(), color="C1", alpha=0.2, lw=0)
 middle = window.min() ** 0.5 * window.max() ** 0.5
-axes.text(middle, 1, "the four readings", transform=axes.get_xaxis_transform(), ha="center", va="bottom")
+above, right_of = axes.get_xaxis_transform(), axes.get_yaxis_transform()
+axes.text(middle, 1, "the four readings", transform=above, ha="center", va="bottom")
 axes.axhline(start_loss, color="#777777", lw=1, ls="--")
-axes.text(1.01, start_loss, "where it begins", transform=axes.get_yaxis_transform(), va="center")
+axes.text(1.01, start_loss, "where it begins", transform=right_of, va="center")
 axes.set(xscale="log", xlabel="learning rate (log scale)", ylabel="loss on search")
 axes.set_title(title, pad=18)
-plots.show(figure, alt=f"Loss of random trials over the learning rate, range test readings shaded. {title}.")
+plots.show(
+    figure,
+    alt=f"Loss of random trials over the learning rate, range test readings shaded. {title}.",
+)
 
 # %% [markdown]
 # ### When to give up on a trial
@@ -1238,7 +1358,9 @@ def check(answer):
     ]
     if answer([5.0], done[:3]):
         return "With three completed trials and a patience of four it gives up already."
-    if any(not isinstance(answer(so_far, done), bool | np.bool_) for so_far in ([0.65], [0.75])):
+    if any(
+        not isinstance(answer(so_far, done), bool | np.bool_) for so_far in ([0.65], [0.75])
+    ):
         return "Your function should return True or False."
     if answer([0.30], done) and not answer([5.0], done):
         return "It gives up the good ones and keeps the bad ones: smaller losses are better."
@@ -1296,9 +1418,16 @@ with tracking.start_run("sentiment-hyperparameters", "TPE with pruning") as pare
         budget,
     )
     for trial in ended(tpe_study):
-        measured = {"accuracy": trial.user_attrs["accuracy"]} if "accuracy" in trial.user_attrs else {}
-        note(usual | trial.params | {"seed": 1, "loss": trial.value or trial.intermediate_values[trial.last_step]} | measured,
-             state=trial.state.name)  # fmt: skip
+        measured = (
+            {"accuracy": trial.user_attrs["accuracy"]} if "accuracy" in trial.user_attrs else {}
+        )
+        note(
+            usual
+            | trial.params
+            | {"seed": 1, "loss": trial.value or trial.intermediate_values[trial.last_step]}
+            | measured,
+            state=trial.state.name,
+        )
 
 # %%
 pruned = [trial for trial in ended(tpe_study) if trial.state.name == "PRUNED"]
@@ -1306,10 +1435,14 @@ steps_made = sum(sentences // t.params["batch"] * t.last_step // 4 for t in ende
 steps_full = sum(sentences // t.params["batch"] for t in ended(tpe_study))
 saved = 1 - steps_made / steps_full
 print(
-    f"TPE with pruning: {len(ended(tpe_study))} trials, {len(pruned)} of them pruned, {spent(tpe_study):,} sentences"
+    f"TPE with pruning: {len(ended(tpe_study))} trials, "
+    f"{len(pruned)} of them pruned, {spent(tpe_study):,} sentences"
 )
 print(f"training steps: {steps_made:,} instead of {steps_full:,}, {saved:.0%} saved")
-print(f"best loss: {tpe_study.best_value:.3f}; random search, same budget: {random_study.best_value:.3f}")
+print(
+    f"best loss: {tpe_study.best_value:.3f}; random search, "
+    f"same budget: {random_study.best_value:.3f}"
+)
 
 
 # %%
@@ -1322,12 +1455,18 @@ def progress_of(study):
     return read, best
 
 
+# %%
 gain = random_study.best_value - tpe_study.best_value
-title = f"Same budget: TPE with pruning ends {abs(gain):.3f} {'below' if gain > 0 else 'above'} random search"
+title = (
+    f"Same budget: TPE with pruning ends {abs(gain):.3f} "
+    f"{'below' if gain > 0 else 'above'} random search"
+)
 figure, axes = plt.subplots()
 for name, study, colour in (("random", random_study, "C0"), ("TPE, pruned", tpe_study, "C1")):
     read, best = progress_of(study)
-    axes.step(read, best, where="post", color=colour, label=f"{name}, {len(ended(study))} trials")
+    axes.step(
+        read, best, where="post", color=colour, label=f"{name}, {len(ended(study))} trials"
+    )
 axes.legend(loc="best")
 axes.set(title=title, xlabel="sentences read in training", ylabel="best loss so far, on search")
 plots.show(figure, alt=f"Best loss so far over the budget, for two searches. {title}.")
@@ -1340,7 +1479,10 @@ plots.show(figure, alt=f"Best loss so far over the budget, for two searches. {ti
 # the rule. (TPE's completed trials stay out: they have survived a pruning already.)
 
 # %%
-curves = [[trial.intermediate_values[quarter] for quarter in (1, 2, 3, 4)] for trial in ended(random_study)]
+curves = [
+    [trial.intermediate_values[quarter] for quarter in (1, 2, 3, 4)]
+    for trial in ended(random_study)
+]
 
 
 def replay(order, first_check=1, patience=4):
@@ -1360,15 +1502,16 @@ def replay(order, first_check=1, patience=4):
 # %%
 def replay_often(first_check=1, patience=4):
     random_order = np.random.default_rng(lab.seed)
-    outcomes = np.array(
-        [replay(random_order.permutation(len(curves)), first_check, patience) for _ in range(300)]
-    )
+    orders = [random_order.permutation(len(curves)) for _ in range(300)]
+    outcomes = np.array([replay(order, first_check, patience) for order in orders])
     kept = np.mean(outcomes[:, 1] <= 0)
     title = (
-        f"Saved {outcomes[:, 0].mean():.0%} of the training on average; the best trial survived in {kept:.0%}"
+        f"Saved {outcomes[:, 0].mean():.0%} of the training on average; "
+        f"the best trial survived in {kept:.0%}"
     )
-    figure = plots.histogram(100 * outcomes[:, 0], bins=np.arange(0, 80, 5), title=title,
-                             xlabel="share of the training saved in one replay (%)", ylabel="replays")  # fmt: skip
+    captions = {"xlabel": "share of the training saved in one replay (%)", "ylabel": "replays"}
+    bins = np.arange(0, 80, 5)
+    figure = plots.histogram(100 * outcomes[:, 0], bins=bins, title=title, **captions)
     plots.show(figure, alt=f"Histogram of savings over 300 replays in random order. {title}.")
 
 
@@ -1379,10 +1522,12 @@ random_order = np.random.default_rng(lab.seed)
 outcomes = np.array([replay(random_order.permutation(len(curves))) for _ in range(300)])
 replay_saved, survival = outcomes[:, 0].mean(), np.mean(outcomes[:, 1] <= 0)
 print(
-    f"{len(curves)} complete curves: the rule saves {replay_saved:.0%} on average (from {outcomes[:, 0].min():.0%} to {outcomes[:, 0].max():.0%})"
+    f"{len(curves)} complete curves: the rule saves {replay_saved:.0%} on "
+    f"average (from {outcomes[:, 0].min():.0%} to {outcomes[:, 0].max():.0%})"
 )
 print(
-    f"the best trial survives in {survival:.0%} of the orders; when it does not, the loss is on average {outcomes[outcomes[:, 1] > 0, 1].mean() if survival < 1 else 0:.3f} worse"
+    f"the best trial survives in {survival:.0%} of the orders; when it does not, the loss "
+    f"is on average {outcomes[outcomes[:, 1] > 0, 1].mean() if survival < 1 else 0:.3f} worse"
 )
 
 # %% [markdown]
@@ -1400,16 +1545,23 @@ print(
 # code it is one call for each parent:
 
 # %%
-parents = {"five pairs": parent_of_pairs, "factorial": parent_of_factorial, "random search": parent_of_random,
-           "TPE with pruning": parent_of_tpe}  # fmt: skip
+parents = {
+    "five pairs": parent_of_pairs,
+    "factorial": parent_of_factorial,
+    "random search": parent_of_random,
+    "TPE with pruning": parent_of_tpe,
+}
 
 
+# %%
 def children(parent):
     found = mlflow.search_runs(
         experiment_names=["sentiment-hyperparameters"],
         filter_string=f"tags.mlflow.parentRunId = '{parent.info.run_id}'",
     )
-    return found.rename(columns=lambda name: name.removeprefix("params.").removeprefix("metrics."))
+    return found.rename(
+        columns=lambda name: name.removeprefix("params.").removeprefix("metrics.")
+    )
 
 
 every = pd.concat([children(parent).assign(plan=name) for name, parent in parents.items()])
@@ -1422,9 +1574,11 @@ summary.loc[list(parents)].round(3)
 one_epoch = every[(every.epochs == "1") & every.accuracy.notna()].sort_values("loss")
 knob_columns = ["plan", "rate", "r", "batch", "warmup", "dropout", "decay", "loss", "accuracy"]
 best_runs = one_epoch[knob_columns].head(8).reset_index(drop=True)
-best_runs.assign(rate=best_runs.rate.map(lambda text: f"{float(text):.2g}"),
-                 warmup=best_runs.warmup.map(lambda text: f"{float(text):.2g}"),
-                 dropout=best_runs.dropout.map(lambda text: f"{float(text):.2g}")).round(3)  # fmt: skip
+best_runs.assign(
+    rate=best_runs.rate.map(lambda text: f"{float(text):.2g}"),
+    warmup=best_runs.warmup.map(lambda text: f"{float(text):.2g}"),
+    dropout=best_runs.dropout.map(lambda text: f"{float(text):.2g}"),
+).round(3)
 
 # %% [markdown]
 # A list of winners, each of them with its luck: chosen as the best of many, on sentences that were looked
@@ -1450,8 +1604,12 @@ with tracking.start_run("sentiment-hyperparameters", "finalists") as parent_of_f
     final = []
     for name, config in finalists.items():
         for seed in new_seeds:
-            final.append(train_one(config, seed, judge=confirm, part="confirm") | {"name": name})
-            note({key: value for key, value in final[-1].items() if key != "name"}, finalist=name)
+            final.append(
+                train_one(config, seed, judge=confirm, part="confirm") | {"name": name}
+            )
+            note(
+                {key: value for key, value in final[-1].items() if key != "name"}, finalist=name
+            )
 final = pd.DataFrame(final)
 
 # %%
@@ -1466,7 +1624,10 @@ axes.set_ylim(len(finalists) - 0.5, -0.5)
 leader = means.idxmax()
 title = f"On fresh sentences and seeds: {leader} leads with {means[leader]:.1f} %"
 axes.set(title=title, xlabel="accuracy on confirm (%), one dot per seed")
-plots.show(figure, alt=f"Accuracy of four finalists, one dot per new seed, the bar is the mean. {title}.")
+plots.show(
+    figure,
+    alt=f"Accuracy of four finalists, one dot per new seed, the bar is the mean. {title}.",
+)
 
 # %% [markdown]
 # The margin, against noise. The seeds are the same for all finalists, so compare seed by seed: the same
@@ -1485,7 +1646,8 @@ for name in finalists:
         half = stats.t.ppf(0.975, len(gap) - 1) * error
         margins[name] = (gap.mean(), gap.mean() - half, gap.mean() + half)
         print(
-            f"{name} minus {held}: {gap.mean():+.1f} points, standard error {error:.1f}, 95 % {gap.mean() - half:+.1f} to {gap.mean() + half:+.1f}"
+            f"{name} minus {held}: {gap.mean():+.1f} points, standard error {error:.1f}, "
+            f"95 % {gap.mean() - half:+.1f} to {gap.mean() + half:+.1f}"
         )
 searched_gap = score[searched] - score[held]
 searched_error = searched_gap.std() / len(searched_gap) ** 0.5
@@ -1494,17 +1656,31 @@ print(f"by the rule: {chosen}")
 
 # %%
 final_noise = 100 * final.groupby("name").accuracy.var().mean() ** 0.5
-title = f"{searched} against the range test: {searched_gap.mean():+.1f} points; one run's noise is {final_noise:.1f}"
-figure = plots.interval_bars(list(margins), list(margins.values()), reference=0, reference_label="range test",
-                             title=title, xlabel="difference in accuracy (points), 95 % intervals over seeds")  # fmt: skip
+title = (
+    f"{searched} against the range test: {searched_gap.mean():+.1f} points; "
+    f"one run's noise is {final_noise:.1f}"
+)
+figure = plots.interval_bars(
+    list(margins),
+    list(margins.values()),
+    reference=0,
+    reference_label="range test",
+    title=title,
+    xlabel="difference in accuracy (points), 95 % intervals over seeds",
+)
 plots.show(
     figure,
-    alt=f"Differences of three finalists from the range test's recipe, with intervals over seeds. {title}.",
+    alt=(
+        "Differences of three finalists from the range test's recipe, "
+        f"with intervals over seeds. {title}."
+    ),
 )
 
+# %%
 promised = 100 * one_epoch.accuracy.max()
 print(
-    f"best accuracy seen while searching: {promised:.1f} %; the chosen recipe on fresh sentences: {means[chosen]:.1f} %"
+    f"best accuracy seen while searching: {promised:.1f} %; "
+    f"the chosen recipe on fresh sentences: {means[chosen]:.1f} %"
 )
 
 # %% [markdown]
@@ -1538,7 +1714,8 @@ def with_workers(workers=2):
     limit = finish_time(1) / max(run_seconds)
     print(f"{len(run_seconds)} runs, {finish_time(1):.0f} s one after the other.")
     print(
-        f"{workers} workers: {finish_time(workers):.0f} s, {speed_up:.1f} times as fast; the longest run alone sets a limit of {limit:.0f}."
+        f"{workers} workers: {finish_time(workers):.0f} s, {speed_up:.1f} "
+        f"times as fast; the longest run alone sets a limit of {limit:.0f}."
     )
 
 
@@ -1565,7 +1742,9 @@ def start_cluster(nodes):
     import ray
     from ray.cluster_utils import Cluster
 
-    cluster = Cluster(initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False})
+    cluster = Cluster(
+        initialize_head=True, head_node_args={"num_cpus": 1, "include_dashboard": False}
+    )
     for _ in range(nodes - 1):
         cluster.add_node(num_cpus=1)
     ray.init(address=cluster.address, log_to_driver=False, logging_level="ERROR")
@@ -1595,7 +1774,8 @@ def on_a_cluster(configs, nodes=2):
     from ray.tune.schedulers import ASHAScheduler
 
     cluster = start_cluster(nodes)
-    asha = ASHAScheduler(time_attr="quarter", metric="loss", mode="min", max_t=4, reduction_factor=2)
+    by_loss = {"time_attr": "quarter", "metric": "loss", "mode": "min"}
+    asha = ASHAScheduler(max_t=4, reduction_factor=2, **by_loss)
     tuner = tune.Tuner(
         tune.with_resources(lambda config: worker(config["trial"]), {"cpu": 1}),
         param_space={"trial": tune.grid_search(configs)},
@@ -1617,14 +1797,17 @@ if importlib.util.find_spec("ray"):
     started = time.perf_counter()
     table = on_a_cluster([trial.params for trial in ended(random_study)])
     print(
-        f"{len(table)} trials on {table.node.nunique()} nodes in {time.perf_counter() - started:.0f} s, {(table.quarter < 4).sum()} stopped early"
+        f"{len(table)} trials on {table.node.nunique()} nodes in "
+        f"{time.perf_counter() - started:.0f} s, {(table.quarter < 4).sum()} stopped early"
     )
     print(
-        f"best loss {table.loss.min():.3f}; the same trials one after the other, to the end: {random_study.best_value:.3f}"
+        f"best loss {table.loss.min():.3f}; the same trials one after the other, "
+        f"to the end: {random_study.best_value:.3f}"
     )
 else:
     print(
-        'Ray is not installed here. In a terminal, in the course folder: .venv/bin/pip install -e ".[cluster]"; '
+        "Ray is not installed here. In a terminal, "
+        'in the course folder: .venv/bin/pip install -e ".[cluster]"; '
         "then restart the kernel and run all cells."
     )
 
@@ -1763,7 +1946,11 @@ assert 0.9 < one_at_a_time < 0.95
                 "Right. Hence the wider band, or a repetition of what stands out.",
                 True,
             ),
-            ("15, because chance is everywhere.", "Each single one stays inside in 95 of 100 cases.", False),
+            (
+                "15, because chance is everywhere.",
+                "Each single one stays inside in 95 of 100 cases.",
+                False,
+            ),
             ("5 on average.", "5 % of fifteen is less than one.", False),
         ],
         "proof": """

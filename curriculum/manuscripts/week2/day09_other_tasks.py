@@ -24,7 +24,7 @@ from transformers import AutoConfig, AutoTokenizer, Trainer, set_seed
 
 from labhelpers import data, exercise, memory, metrics, models, plots, progress, quiz, tasks
 
-from labhelpers import tracking, training, widgets  # isort: skip
+from labhelpers import tracking, training, widgets
 
 # %% [markdown]
 # ## Why today matters
@@ -49,7 +49,9 @@ print(f"A model that never finds any name is right about {no_name:.1%} of all wo
 # them and nothing else, and 0 when it finds none.
 
 # %%
-guess = widgets.predict("day09-names", "F1 of finding whole names in tweets, after fine-tuning", 0, 100, "%")
+guess = widgets.predict(
+    "day09-names", "F1 of finding whole names in tweets, after fine-tuning", 0, 100, "%"
+)
 
 # %% [markdown]
 # ## One body, four heads
@@ -96,16 +98,15 @@ track = "names"  # or "questions", or "headlines"
 
 
 def size(name, tiny, small, full):
-    """How much of a track runs: tiny in the course's own checks, full for your track and on a GPU."""
+    """How much of a track runs: tiny in the course's checks, full for yours and on a GPU."""
     if lab.profile == "smoke":
         return tiny
     return full if name == track or settings.device() == "cuda" else small
 
 
 for name in ("questions", "headlines", "names"):
-    print(
-        f"{name:<10} {size(name, 'tiny', 'small', 'full size')}{'   ← your track' if name == track else ''}"
-    )
+    mark = "   ← your track" if name == track else ""
+    print(f"{name:<10} {size(name, 'tiny', 'small', 'full size')}{mark}")
 
 # %% [markdown]
 # Two things that all tracks share. Adapters of rank 16 on *every* linear layer of the body, the wide and safe choice. And
@@ -116,7 +117,10 @@ for name in ("questions", "headlines", "names"):
 # %%
 def lora(model, task_type):
     recipe = LoraConfig(
-        r=16, lora_alpha=32, target_modules=models.lora_targets(model, "all_linear"), task_type=task_type
+        r=16,
+        lora_alpha=32,
+        target_modules=models.lora_targets(model, "all_linear"),
+        task_type=task_type,
     )
     model = get_peft_model(model, recipe)
     training.keep_adapters_precise(model)
@@ -141,7 +145,10 @@ def bootstrap(score, *parts, draws=1000):
 # %%
 def predict_in_order(trainer, rows):
     """What the model answers, row by row in the order of `rows`."""
-    usual, trainer.args.train_sampling_strategy = trainer.args.train_sampling_strategy, "sequential"
+    usual, trainer.args.train_sampling_strategy = (
+        trainer.args.train_sampling_strategy,
+        "sequential",
+    )
     predictions = trainer.predict(rows).predictions
     trainer.args.train_sampling_strategy = usual
     return predictions
@@ -171,18 +178,28 @@ articles = tasks.articles()
 counts = {"train": size("questions", 64, 320, 2000), "test": size("questions", 24, 100, 400)}
 if lab.use_hub:  # the real thing
     squad = load_dataset("rajpurkar/squad").shuffle(seed=lab.seed)
-    asked = {"train": squad["train"].select(range(20_000)), "test": squad["validation"].select(range(2000))}
+    asked = {
+        "train": squad["train"].select(range(20_000)),
+        "test": squad["validation"].select(range(2000)),
+    }
 else:
-    asked = {part: tasks.questions(articles[part], count, seed=lab.seed) for part, count in counts.items()}
+    asked = {
+        part: tasks.questions(articles[part], count, seed=lab.seed)
+        for part, count in counts.items()
+    }
 written = tasks.written_questions(articles["test"])
 if lab.profile == "smoke":
     written = written.select(range(12))
 print(
-    f"{len(asked['train']):,} questions to train on, {len(asked['test'])} of the same kind and {len(written)} written ones to test on"
+    f"{len(asked['train']):,} questions to train on, "
+    f"{len(asked['test'])} of the same kind and {len(written)} written ones to test on"
 )
 
 # %%
-for title, rows in {"MADE BY THE RULE (or from SQuAD)": asked["train"], "WRITTEN": written}.items():
+for title, rows in {
+    "MADE BY THE RULE (or from SQuAD)": asked["train"],
+    "WRITTEN": written,
+}.items():
     print(title)
     for row in rows.select(range(4)):
         print(f"   {row['question']}  →  {row['answers']['text'][0]}")
@@ -197,7 +214,9 @@ tokenizer = AutoTokenizer.from_pretrained(encoder)
 row = asked["train"][0]
 first_letter, answer = row["answers"]["answer_start"][0], row["answers"]["text"][0]
 pair = tokenizer(row["question"], row["context"], return_offsets_mapping=True)
-print(f"answer {answer!r}: letters {first_letter} to {first_letter + len(answer)} of the text\n")
+print(
+    f"answer {answer!r}: letters {first_letter} to {first_letter + len(answer)} of the text\n"
+)
 rows = list(zip(pair.tokens(), pair.sequence_ids(), pair["offset_mapping"], strict=True))
 for place, (token, part, letters) in enumerate(rows):
     near = part == 1 and first_letter - 20 <= letters[0] <= first_letter + len(answer) + 15
@@ -213,7 +232,7 @@ for place, (token, part, letters) in enumerate(rows):
 # offsets: per token (first letter, letter after the last).  parts: per token 0 (question), 1
 # (text) or None.
 # start, end: the answer's letters in the text, `end` is the letter after its last one.
-# Return (first token, last token) of the answer, or (0, 0) if the text part does not hold it whole.
+# Return (first token, last token) of the answer, or (0, 0) if the text does not hold it whole.
 def answer_span(offsets, parts, start, end): ...
 
 
@@ -231,7 +250,21 @@ def answer_span(offsets, parts, start, end):
 # %% tags=["check"] exercise="day09/answer-span"
 def check(answer):
     # [CLS] who paid ? [SEP] the bank of rome paid 5 million [SEP]
-    offsets = [(0, 0), (0, 3), (4, 8), (8, 9), (0, 0), (0, 3), (4, 8), (9, 11), (12, 16), (17, 21), (22, 23), (24, 31), (0, 0)]  # fmt: skip
+    offsets = [
+        (0, 0),
+        (0, 3),
+        (4, 8),
+        (8, 9),
+        (0, 0),
+        (0, 3),
+        (4, 8),
+        (9, 11),
+        (12, 16),
+        (17, 21),
+        (22, 23),
+        (24, 31),
+        (0, 0),
+    ]
     parts = [None, 0, 0, 0, None, 1, 1, 1, 1, 1, 1, 1, None]
 
     def ask(start, end, keep=13):
@@ -240,13 +273,9 @@ def check(answer):
 
     found = ask(4, 16)
     if not isinstance(found, tuple) or len(found) != 2:
-        return (
-            f"For an answer that stands in the text you return {found!r}. Asked for are two token positions."
-        )
+        return f"For an answer that stands in the text you return {found!r}. Asked for are two token positions."
     if found == (4, 16):
-        return (
-            "These are letters. The model wants to know which tokens: look for the one that holds the letter."
-        )
+        return "These are letters. The model wants to know which tokens: look for the one that holds the letter."
     if found[0] == 2 or ask(0, 3)[0] == 1:
         return "You found the letters in the question: its tokens count letters from 0 as well. Only tokens of part 1 are the text."
     if found == (6, 9):
@@ -264,7 +293,9 @@ def check(answer):
     if half != (0, 0):
         return f"Half of the answer is cut away, and you still return {half}. The model would learn to give half answers: (0, 0)."
     if ask(18, 21) != (9, 9):
-        return "An answer may begin in the middle of a token. Then that whole token belongs to it."
+        return (
+            "An answer may begin in the middle of a token. Then that whole token belongs to it."
+        )
     return None
 
 
@@ -274,7 +305,10 @@ hints = [
     "Make two lists with comprehensions, of tokens that hold the first and the last letter. If either is empty: (0, 0).",
 ]
 misconceptions = [
-    ("def answer_span(offsets, parts, start, end):\n    return start, end", "These are letters"),
+    (
+        "def answer_span(offsets, parts, start, end):\n    return start, end",
+        "These are letters",
+    ),
     (
         "def answer_span(offsets, parts, start, end):\n    first = [p for p, (a, b) in enumerate(offsets) if a <= start < b]\n    last = [p for p, (a, b) in enumerate(offsets) if a < end <= b]\n    return (first[0], last[0]) if first and last else (0, 0)",
         "in the question",
@@ -302,22 +336,27 @@ max_length = settings.pick(smoke=160, cpu=160, gpu=384)
 
 
 def prepare(batch):
-    encoded = tokenizer(
-        batch["question"], batch["context"], truncation="only_second", max_length=max_length,
-        return_offsets_mapping=True,
-    )  # fmt: skip
+    pairs = batch["question"], batch["context"]
+    cut = {"truncation": "only_second", "max_length": max_length}
+    encoded = tokenizer(*pairs, return_offsets_mapping=True, **cut)
     spans = []
     for row, answers in enumerate(batch["answers"]):
-        start, end = answers["answer_start"][0], answers["answer_start"][0] + len(answers["text"][0])
-        spans.append(answer_span(encoded["offset_mapping"][row], encoded.sequence_ids(row), start, end))
+        start = answers["answer_start"][0]
+        end = start + len(answers["text"][0])
+        offsets, part = encoded["offset_mapping"][row], encoded.sequence_ids(row)
+        spans.append(answer_span(offsets, part, start, end))
     encoded["start_positions"], encoded["end_positions"] = map(list, zip(*spans, strict=True))
-    encoded["in_text"] = [[part == 1 for part in encoded.sequence_ids(row)] for row in range(len(spans))]
+    encoded["in_text"] = [
+        [part == 1 for part in encoded.sequence_ids(row)] for row in range(len(spans))
+    ]
     return dict(encoded)
 
 
 # %%
 def prepared(rows):
-    return rows.map(prepare, batched=True, remove_columns=rows.column_names, keep_in_memory=True)
+    return rows.map(
+        prepare, batched=True, remove_columns=rows.column_names, keep_in_memory=True
+    )
 
 
 ready = {part: prepared(rows) for part, rows in {**asked, "written": written}.items()}
@@ -326,10 +365,14 @@ ready = {part: prepared(rows) for part, rows in {**asked, "written": written}.it
 # **Ten prepared examples, by eye.** Always. Read the tokens between the two positions back, and compare:
 
 # %%
-for row, encoded in zip(asked["train"].select(range(10)), ready["train"].select(range(10)), strict=True):
+for row, encoded in zip(
+    asked["train"].select(range(10)), ready["train"].select(range(10)), strict=True
+):
     first, last = encoded["start_positions"], encoded["end_positions"]
     again = tokenizer.decode(encoded["input_ids"][first : last + 1])
-    print(f"tokens {first:>3} to {last:>3}: {again:<26} the data say: {row['answers']['text'][0]}")
+    print(
+        f"tokens {first:>3} to {last:>3}: {again:<26} the data say: {row['answers']['text'][0]}"
+    )
 
 # %% [markdown]
 # **Answers that were cut away.** Our passages are short. Give the model whole articles instead, and move the cut: what
@@ -340,10 +383,16 @@ for row, encoded in zip(asked["train"].select(range(10)), ready["train"].select(
 sample = tasks.questions(articles["train"], size("questions", 60, 150, 300), seed=1)
 texts = [articles["train"][row]["text"] for row in sample["article"]]
 whole = [
-    {**row, "context": text, "answers": {"text": row["answers"]["text"],
-     "answer_start": [text.find(row["context"]) + row["answers"]["answer_start"][0]]}}
+    {
+        **row,
+        "context": text,
+        "answers": {
+            "text": row["answers"]["text"],
+            "answer_start": [text.find(row["context"]) + row["answers"]["answer_start"][0]],
+        },
+    }
     for row, text in zip(sample, texts, strict=True)
-]  # fmt: skip
+]
 needed = []  # so many tokens must be kept for the answer to survive
 for row in whole:
     pair = tokenizer(row["question"], row["context"], return_offsets_mapping=True)
@@ -355,7 +404,10 @@ needed = np.array(needed)
 
 # %%
 def lost(max_tokens=160):
-    print(f"cut at {max_tokens} tokens: {np.mean(needed > max_tokens):.0%} of the answers are gone")
+    print(
+        f"cut at {max_tokens} tokens: "
+        f"{np.mean(needed > max_tokens):.0%} of the answers are gone"
+    )
 
 
 widgets.explore(lost, max_tokens=(64, 512, 32))
@@ -363,11 +415,15 @@ widgets.explore(lost, max_tokens=(64, 512, 32))
 # %%
 cuts = list(range(64, 513, 32))
 shares = [100 * np.mean(needed > cut) for cut in cuts]
-title = f"Cut at 160 tokens, {np.mean(needed > 160):.0%} of the answers in whole articles are gone"
+title = (
+    f"Cut at 160 tokens, {np.mean(needed > 160):.0%} of the answers in whole articles are gone"
+)
 figure = plots.lines(
     cuts, {"lost": shares}, title=title, xlabel="max_length (tokens)", ylabel="answers lost (%)"
 )
-plots.show(figure, alt=f"Share of answers lost by the length at which articles are cut. {title}.")
+plots.show(
+    figure, alt=f"Share of answers lost by the length at which articles are cut. {title}."
+)
 
 # %% [markdown]
 # The remedy is a **sliding window**: cut a long text into overlapping pieces, ask each piece, keep the surest answer. The
@@ -375,18 +431,29 @@ plots.show(figure, alt=f"Share of answers lost by the length at which articles a
 
 # %%
 windows = tokenizer(
-    [row["question"] for row in whole], [row["context"] for row in whole], truncation="only_second",
-    max_length=160, stride=48, return_overflowing_tokens=True, return_offsets_mapping=True,
-)  # fmt: skip
+    [row["question"] for row in whole],
+    [row["context"] for row in whole],
+    truncation="only_second",
+    max_length=160,
+    stride=48,
+    return_overflowing_tokens=True,
+    return_offsets_mapping=True,
+)
+
+# %%
 holds = Counter()
 for window, source in enumerate(windows["overflow_to_sample_mapping"]):
     start = whole[source]["answers"]["answer_start"][0]
     end = start + len(whole[source]["answers"]["text"][0])
-    found = answer_span(windows["offset_mapping"][window], windows.sequence_ids(window), start, end)
+    found = answer_span(
+        windows["offset_mapping"][window], windows.sequence_ids(window), start, end
+    )
     holds[source] += found != (0, 0)
 pieces = len(windows["input_ids"]) / len(whole)
-print(f"{pieces:.1f} windows per article; the answer is whole in at least one of them for "
-      f"{np.mean([holds[row] > 0 for row in range(len(whole))]):.0%} of the questions")  # fmt: skip
+print(
+    f"{pieces:.1f} windows per article; the answer is whole in at least one of them for "
+    f"{np.mean([holds[row] > 0 for row in range(len(whole))]):.0%} of the questions"
+)
 
 # %% [markdown]
 # ### A2. Head, collator and adapters
@@ -405,11 +472,18 @@ models.describe(reader)
 
 # %%
 args = training.arguments(
-    "day09-questions", learning_rate=2e-3, num_train_epochs=size("questions", 1, 2, 3),
-    per_device_train_batch_size=16, save_strategy="no", label_names=["start_positions", "end_positions"],
-)  # fmt: skip
+    "day09-questions",
+    learning_rate=2e-3,
+    num_train_epochs=size("questions", 1, 2, 3),
+    per_device_train_batch_size=16,
+    save_strategy="no",
+    label_names=["start_positions", "end_positions"],
+)
 reading = Trainer(
-    model=reader, args=args, train_dataset=ready["train"], data_collator=DataCollatorWithPadding(tokenizer)
+    model=reader,
+    args=args,
+    train_dataset=ready["train"],
+    data_collator=DataCollatorWithPadding(tokenizer),
 )
 
 # %% [markdown]
@@ -419,8 +493,13 @@ reading = Trainer(
 # %%
 witnesses = reading.predict(ready["test"]).label_ids[0]
 strangers = np.mean(witnesses != np.array(ready["test"]["start_positions"]))
-print(f"{strangers:.0%} of the places in the list now hold another row's label, and so another row's answer")
-assert strangers > 0.5  # if this stops here, transformers has changed, and predict_in_order is needed no more
+print(
+    f"{strangers:.0%} of the places in the list now hold "
+    "another row's label, and so another row's answer"
+)
+assert (
+    strangers > 0.5
+)  # if this stops here, transformers has changed, and predict_in_order is needed no more
 
 # %% [markdown]
 # ### A3. From scores to an answer: find the bug
@@ -443,7 +522,8 @@ def count_impossible(predictions):
         first, last = obvious(starts[:length], ends[:length], encoded["in_text"])
         backwards += last < first
         outside += not (encoded["in_text"][first] and encoded["in_text"][last])
-    print(f"of {len(ready['test'])} answers, {backwards} end too early and {outside} lie outside the text")
+    count = len(ready["test"])
+    print(f"of {count} answers, {backwards} end too early and {outside} lie outside the text")
 
 
 count_impossible(untrained["test"])
@@ -478,8 +558,13 @@ def check(answer):
     draw = np.random.default_rng(0)
 
     def reference(start, end, allowed, longest):
-        pairs = [(i, j) for i in range(len(start)) for j in range(i, min(len(start), i + longest))]
-        return max((pair for pair in pairs if allowed[pair[0]] and allowed[pair[1]]), key=lambda pair: start[pair[0]] + end[pair[1]])  # fmt: skip
+        pairs = [
+            (i, j) for i in range(len(start)) for j in range(i, min(len(start), i + longest))
+        ]
+        return max(
+            (pair for pair in pairs if allowed[pair[0]] and allowed[pair[1]]),
+            key=lambda pair: start[pair[0]] + end[pair[1]],
+        )
 
     start, end = np.array([9.0, 0, 1, 5, 0, 0]), np.array([9.0, 0, 4, 1, 3, 0])
     allowed = [False, True, True, True, True, False]
@@ -563,17 +648,20 @@ def read_answers(predictions, rows, encoded_rows):
     for starts, ends, row, encoded in zip(*predictions, rows, encoded_rows, strict=True):
         length = len(encoded["input_ids"])
         first, last = best_span(starts[:length], ends[:length], encoded["in_text"])
-        answers.append(
-            row["context"][encoded["offset_mapping"][first][0] : encoded["offset_mapping"][last][1]]
-        )
+        offsets = encoded["offset_mapping"]
+        answers.append(row["context"][offsets[first][0] : offsets[last][1]])
     return answers
 
 
+# %%
 def judge(answers, rows):
     """Per question: exact match (0 or 1) and token F1, the best over all accepted answers."""
-    pairs = [(answer, row["answers"]["text"]) for answer, row in zip(answers, rows, strict=True)]
+    pairs = [
+        (answer, row["answers"]["text"]) for answer, row in zip(answers, rows, strict=True)
+    ]
     exact = [max(plain(answer) == plain(truth) for truth in truths) for answer, truths in pairs]
-    return np.array(exact, int), np.array([max(overlap(answer, t) for t in truths) for answer, truths in pairs])  # fmt: skip
+    best = [max(overlap(answer, truth) for truth in truths) for answer, truths in pairs]
+    return np.array(exact, int), np.array(best)
 
 
 # %% [markdown]
@@ -583,11 +671,17 @@ def judge(answers, rows):
 
 # %%
 def first_of_its_kind(row):
-    return re.search(tasks.ANSWERS[row["kind"]][0], row["context"]).group() if "kind" in row else ""
+    return (
+        re.search(tasks.ANSWERS[row["kind"]][0], row["context"]).group()
+        if "kind" in row
+        else ""
+    )
 
 
-scores_a = {("untrained", part): judge(read_answers(untrained[part], rows, ready[part]), rows)
-            for part, rows in {"test": asked["test"], "written": written}.items()}  # fmt: skip
+scores_a = {
+    ("untrained", part): judge(read_answers(untrained[part], rows, ready[part]), rows)
+    for part, rows in {"test": asked["test"], "written": written}.items()
+}
 scores_a["first of its kind", "test"] = judge(
     [first_of_its_kind(row) for row in asked["test"]], asked["test"]
 )
@@ -613,7 +707,8 @@ for part, rows in {"test": asked["test"], "written": written}.items():
     scores_a["fine-tuned", part] = judge(answers_a[part], rows)
     exact, f1 = scores_a["fine-tuned", part]
     print(
-        f"{part:<8} exact match {metrics.bootstrap_interval(exact)}, F1 {bootstrap(lambda x: x.mean(), f1)}"
+        f"{part:<8} exact match {metrics.bootstrap_interval(exact)}, "
+        f"F1 {bootstrap(lambda x: x.mean(), f1)}"
     )
 gain_a = metrics.paired_difference(
     scores_a["fine-tuned", "test"][0], scores_a["first of its kind", "test"][0]
@@ -628,13 +723,19 @@ print(f"better than the first of its kind by {gain_a} (same questions)")
 
 # %%
 def only_the_kind(row):
-    asking = tasks.ANSWERS[row["kind"]][1][0].format("") if "kind" in row else row["question"].split()[0]
+    asking = (
+        tasks.ANSWERS[row["kind"]][1][0].format("")
+        if "kind" in row
+        else row["question"].split()[0]
+    )
     return {"question": asking}
 
 
 blind = asked["test"].map(only_the_kind, keep_in_memory=True)
 ready_blind = prepared(blind)
-blind_exact, _ = judge(read_answers(predict_in_order(reading, ready_blind), blind, ready_blind), blind)
+blind_exact, _ = judge(
+    read_answers(predict_in_order(reading, ready_blind), blind, ready_blind), blind
+)
 full_exact = scores_a["fine-tuned", "test"][0]
 alone = np.array([row.get("rivals", 1) == 0 for row in asked["test"]])
 
@@ -644,14 +745,23 @@ for label, chosen in {"one of its kind": alone, "several": ~alone}.items():
     if chosen.any():
         bars_a[f"{label}, whole question"] = metrics.bootstrap_interval(full_exact[chosen])
         bars_a[f"{label}, only its kind"] = metrics.bootstrap_interval(blind_exact[chosen])
-bars_a["written for the course"] = metrics.bootstrap_interval(scores_a["fine-tuned", "written"][0])
+bars_a["written for the course"] = metrics.bootstrap_interval(
+    scores_a["fine-tuned", "written"][0]
+)
+
+# %%
 drop = 100 * (full_exact.mean() - blind_exact.mean())
 title = f"What the rest of the question is worth: {drop:+.0f} points of exact match"
-intervals = [tuple(100 * end for end in (bar.estimate, bar.low, bar.high)) for bar in bars_a.values()]
+intervals = [
+    tuple(100 * end for end in (bar.estimate, bar.low, bar.high)) for bar in bars_a.values()
+]
 figure = plots.interval_bars(list(bars_a), intervals, title=title, xlabel="exact match (%)")
 plots.show(
     figure,
-    alt=f"Exact match with intervals, with whole questions and with only their kind, where the text holds rivals and where not, and for written questions. {title}.",
+    alt=(
+        "Exact match with intervals, with whole questions and with only their kind, "
+        f"where the text holds rivals and where not, and for written questions. {title}."
+    ),
 )
 
 # %% [markdown]
@@ -668,10 +778,13 @@ plots.show(
 for part, count in {"written": 12, "test": 8}.items():
     rows = written if part == "written" else asked["test"]
     print(part.upper())
-    for row, answer, right in list(zip(rows, answers_a[part], scores_a["fine-tuned", part][0], strict=True))[
-        :count
-    ]:
-        print(f"{'  ' if right else '✗ '}{row['question']}\n      {answer}   [{row['answers']['text'][0]}]")
+    for row, answer, right in list(
+        zip(rows, answers_a[part], scores_a["fine-tuned", part][0], strict=True)
+    )[:count]:
+        print(
+            f"{'  ' if right else '✗ '}{row['question']}\n "
+            f"     {answer}   [{row['answers']['text'][0]}]"
+        )
 
 # %% [markdown]
 # **On the Hub** the cells above are the same; the branch with `load_dataset("rajpurkar/squad")` takes some of SQuAD's
@@ -707,7 +820,10 @@ def as_conversation(row):
     opening = writer_tokens.decode(ids)
     task = f"Write a short news headline, at most six words, for this article:\n\n{opening}"
     return {
-        "prompt": [{"role": "system", "content": "You write headlines."}, {"role": "user", "content": task}],
+        "prompt": [
+            {"role": "system", "content": "You write headlines."},
+            {"role": "user", "content": task},
+        ],
         "completion": [{"role": "assistant", "content": row["headline"]}],
         "opening": opening,
         "headline": row["headline"],
@@ -717,9 +833,11 @@ def as_conversation(row):
 # %%
 counts = {"train": size("headlines", 10, 32, 240), "test": size("headlines", 3, 12, 48)}
 news = {
-    part: articles[part].select(range(count)).map(as_conversation, remove_columns=["text", "label"], keep_in_memory=True)
+    part: articles[part]
+    .select(range(count))
+    .map(as_conversation, remove_columns=["text", "label"], keep_in_memory=True)
     for part, count in counts.items()
-}  # fmt: skip
+}
 for row in news["train"].select(range(10)):
     print(f"{row['headline']:<36} ← {row['opening'][:64]!r}…")
 
@@ -755,14 +873,14 @@ def check(answer):
     prompt, completion, pad = [1, 5, 6, 2], [7, 8, 9, 2], 2
     result = answer(list(prompt), list(completion), 11, pad)
     if not isinstance(result, tuple | list) or len(result) != 2:
-        return f"You return {type(result).__name__}. Asked for are two lists: (input_ids, labels)."
+        return (
+            f"You return {type(result).__name__}. Asked for are two lists: (input_ids, labels)."
+        )
     ids, labels = ([int(number) for number in part] for part in result)
     if len(ids) != 11 or len(labels) != 11:
         return f"The lists have {len(ids)} and {len(labels)} numbers; both must have `length`, here 11, so that a batch is a rectangle."
     if ids == [2, 2, 2, *prompt, *completion]:
-        return (
-            "Your padding is on the left. That is right for generating; here it was asked for on the right."
-        )
+        return "Your padding is on the left. That is right for generating; here it was asked for on the right."
     if ids != [*prompt, *completion, 2, 2, 2]:
         return f"input_ids should be prompt, completion, padding, untouched; you have {ids}. (What is masked out is hidden from the loss, not from the model.)"
     right = [-100, -100, -100, -100, 7, 8, 9, 2, -100, -100, -100]
@@ -771,9 +889,7 @@ def check(answer):
     if labels[4:8] == [7, 8, 9, -100]:
         return "The end-of-turn sign of the completion is masked out, because its id is also the padding's. The model would never learn to stop. Mask by position, not by value."
     if labels[:4] == prompt or labels[:4] == [1, 5, 6, -100]:
-        return (
-            "The prompt counts in the loss: the model would mostly learn to write articles and instructions."
-        )
+        return "The prompt counts in the loss: the model would mostly learn to write articles and instructions."
     if labels[8:] == [2, 2, 2]:
         return "The padding counts in the loss: most of the training would go into predicting padding after padding."
     if labels[:3] == [-100] * 3 and labels[3:7] == [7, 8, 9, 2]:
@@ -830,17 +946,36 @@ writer = lora(writer, "CAUSAL_LM")
 models.describe(writer)
 
 # %%
-ours = training.arguments("day09-headlines")  # what suits this machine
+ours = training.arguments("day09-headlines")
+suits = ("use_cpu", "bf16", "fp16", "disable_tqdm", "dataloader_pin_memory")
+machine = {name: getattr(ours, name) for name in suits}  # what suits this machine
 config = SFTConfig(
-    output_dir=ours.output_dir, use_cpu=ours.use_cpu, bf16=ours.bf16, fp16=ours.fp16, seed=lab.seed,
-    learning_rate=5e-4, num_train_epochs=1, per_device_train_batch_size=4, warmup_steps=0.1, max_length=256,
-    completion_only_loss=True, packing=False, activation_checkpointing=False, save_strategy="no",
-    logging_steps=1, report_to=[], disable_tqdm=ours.disable_tqdm, dataloader_pin_memory=ours.dataloader_pin_memory,
-)  # fmt: skip
+    output_dir=ours.output_dir,
+    **machine,
+    seed=lab.seed,
+    learning_rate=5e-4,
+    num_train_epochs=1,
+    per_device_train_batch_size=4,
+    warmup_steps=0.1,
+    max_length=256,
+    completion_only_loss=True,
+    packing=False,
+    activation_checkpointing=False,
+    save_strategy="no",
+    logging_steps=1,
+    report_to=[],
+)
+
+# %%
 pairs = news["train"].select_columns(["prompt", "completion"])
 disable_progress_bars()  # TRL would show one after the other, for a moment's work each
-writing = SFTTrainer(model=writer, args=config, train_dataset=pairs, processing_class=writer_tokens)
-print(f"left alone: cut at {SFTConfig.max_length:,}, checkpointing {SFTConfig.gradient_checkpointing}")
+writing = SFTTrainer(
+    model=writer, args=config, train_dataset=pairs, processing_class=writer_tokens
+)
+print(
+    f"left alone: cut at {SFTConfig.max_length:,}, "
+    f"checkpointing {SFTConfig.gradient_checkpointing}"
+)
 
 # %% [markdown]
 # Never trust a mask you have not seen. What does the trainer's own batch count, and is it what your function makes?
@@ -869,9 +1004,13 @@ lengths = [len(row) for row in writing.train_dataset["input_ids"]]
 batches = [lengths[first : first + 4] for first in range(0, len(lengths), 4)]
 padded = sum(len(part) * max(part) for part in batches)
 packed = pack_dataset(
-    writing.train_dataset.select_columns(["input_ids", "labels"]), seq_length=512, strategy="bfd"
+    writing.train_dataset.select_columns(["input_ids", "labels"]),
+    seq_length=512,
+    strategy="bfd",
 )
-print(f"{sum(lengths):,} tokens; padded to {padded:,} ({1 - sum(lengths) / padded:.0%} padding)")
+print(
+    f"{sum(lengths):,} tokens; padded to {padded:,} ({1 - sum(lengths) / padded:.0%} padding)"
+)
 print(f"packed: {len(lengths)} examples in {len(packed)} rows of at most 512 tokens")
 
 # %%
@@ -882,7 +1021,8 @@ def padding_share(batch_size=8):
     groups = [mixed[first : first + batch_size] for first in range(0, len(mixed), batch_size)]
     share = 1 - mixed.sum() / sum(len(part) * part.max() for part in groups)
     print(
-        f"2,000 chats of very different lengths, {batch_size} to a batch: {share:.0%} of the work is padding"
+        "2,000 chats of very different lengths, "
+        f"{batch_size} to a batch: {share:.0%} of the work is padding"
     )
 
 
@@ -897,12 +1037,14 @@ widgets.explore(padding_share, batch_size=(1, 64))
 
 # %%
 def write(rows):
-    """Greedy headlines. For generating, padding goes to the left: the new tokens must follow the prompt."""
+    """Greedy headlines. Padding goes to the left: new tokens must follow the prompt."""
     writer.eval()
     headlines = []
     for first in range(0, len(rows), 16):
         some = rows[first : first + 16]["prompt"]
-        prompts = writer_tokens.apply_chat_template(some, add_generation_prompt=True, tokenize=False)
+        prompts = writer_tokens.apply_chat_template(
+            some, add_generation_prompt=True, tokenize=False
+        )
         inputs = writer_tokens(prompts, padding=True, padding_side="left", return_tensors="pt")
         inputs = inputs.to(writer.device)
         with torch.inference_mode():
@@ -951,7 +1093,9 @@ def rouge(texts, kind):
 
 
 # %%
-rouge1 = {who: rouge(texts, "rouge1") for who, texts in headlines.items() if who != "the editor"}
+rouge1 = {
+    who: rouge(texts, "rouge1") for who, texts in headlines.items() if who != "the editor"
+}
 for who, texts in headlines.items():
     words = np.mean([len(text.split()) for text in texts])
     scored = (
@@ -977,7 +1121,10 @@ figure = plots.interval_bars(
 )
 plots.show(
     figure,
-    alt=f"ROUGE-1 with 95 percent intervals for the first six words, the untrained and the fine-tuned model. {title}.",
+    alt=(
+        "ROUGE-1 with 95 percent intervals for the first six words, "
+        f"the untrained and the fine-tuned model. {title}."
+    ),
 )
 
 # %% [markdown]
@@ -986,7 +1133,10 @@ plots.show(
 # %%
 for row in range(min(20, len(news["test"]))):
     before = textwrap.shorten(headlines["untrained"][row], 62, placeholder=" …")
-    print(f"{headlines['the editor'][row]}\n     → {headlines['fine-tuned'][row]}   (untrained: {before})")
+    print(
+        f"{headlines['the editor'][row]}\n     → "
+        f"{headlines['fine-tuned'][row]}   (untrained: {before})"
+    )
 
 # %% [markdown]
 # Length and tone are learnt first; facts are another matter. ROUGE does not know whether "Bank cuts rates" is the
@@ -998,16 +1148,25 @@ for row in range(min(20, len(news["test"]))):
 def unsupported(text, opening):
     known = set(re.findall(r"[a-z0-9]+", opening.lower()))
     claims = re.findall(r"\b(?:[A-Z][a-z]+|\d[\d,.]*)\b", text)
-    return [claim for claim in claims[1:] if not set(re.findall(r"[a-z0-9]+", claim.lower())) <= known]
+    return [
+        claim
+        for claim in claims[1:]
+        if not set(re.findall(r"[a-z0-9]+", claim.lower())) <= known
+    ]
 
 
+# %%
 invented = {}
 for who, texts in headlines.items():
-    found = [unsupported(text, opening) for text, opening in zip(texts, news["test"]["opening"], strict=True)]
+    found = [
+        unsupported(text, opening)
+        for text, opening in zip(texts, news["test"]["opening"], strict=True)
+    ]
     invented[who] = np.mean([bool(claims) for claims in found])
     examples = [claim for claims in found for claim in claims][:5]
     print(
-        f"{who:<16} {invented[who]:>4.0%} of the headlines hold a name or number that is not in the opening: {', '.join(examples)}"
+        f"{who:<16} {invented[who]:>4.0%} of the headlines hold a name "
+        f"or number that is not in the opening: {', '.join(examples)}"
     )
 
 # %% [markdown]
@@ -1026,7 +1185,8 @@ for who, texts in headlines.items():
 if lab.use_hub:  # news instead of tweets, ten times as many, and easier
     conll = load_dataset("lhoestq/conll2003").rename_column("ner_tags", "tags")
     tag_names = conll["train"].features["tags"].feature.names
-    tweets = {part: conll[part].select_columns(["tokens", "tags"]) for part in ("train", "validation", "test")}  # fmt: skip
+    parts = ("train", "validation", "test")
+    tweets = {part: conll[part].select_columns(["tokens", "tags"]) for part in parts}
 else:
     tag_names = tasks.TAGS
     counts = {
@@ -1034,22 +1194,33 @@ else:
         "validation": size("names", 60, 100, 5000),
         "test": size("names", 100, 200, 5000),
     }
-    tweets = {part: tweets[part].select(range(min(count, len(tweets[part])))) for part, count in counts.items()}  # fmt: skip
+    tweets = {
+        part: tweets[part].select(range(min(count, len(tweets[part]))))
+        for part, count in counts.items()
+    }
 
+# %%
 for row in [row for row in tweets["train"] if sum(tag > 0 for tag in row["tags"]) > 1][:6]:
-    marked = [word if tag == 0 else f"[{word} {tag_names[tag]}]" for word, tag in zip(row["tokens"], row["tags"], strict=True)]  # fmt: skip
+    marked = [
+        word if tag == 0 else f"[{word} {tag_names[tag]}]"
+        for word, tag in zip(row["tokens"], row["tags"], strict=True)
+    ]
     print(textwrap.shorten(" ".join(marked), 150, placeholder=" …"))
 
 # %%
 begins = {
     part: Counter(
-        tag_names[tag][2:] for row in rows["tags"] for tag in row if tag_names[tag].startswith("B-")
+        tag_names[tag][2:]
+        for row in rows["tags"]
+        for tag in row
+        if tag_names[tag].startswith("B-")
     )
     for part, rows in tweets.items()
 }
 for part, kinds in begins.items():
     print(
-        f"{part:<11} {len(tweets[part]):>6,} texts, {sum(kinds.values()):>5,} names: {dict(kinds.most_common())}"
+        f"{part:<11} {len(tweets[part]):>6,} texts, "
+        f"{sum(kinds.values()):>5,} names: {dict(kinds.most_common())}"
     )
 
 # %% [markdown]
@@ -1146,19 +1317,28 @@ misconceptions = [
 
 # %%
 def prepare_names(batch):
-    encoded = tokenizer(batch["tokens"], is_split_into_words=True, truncation=True, max_length=128)
-    labels = [align_labels(tags, encoded.word_ids(row)) for row, tags in enumerate(batch["tags"])]
+    encoded = tokenizer(
+        batch["tokens"], is_split_into_words=True, truncation=True, max_length=128
+    )
+    labels = [
+        align_labels(tags, encoded.word_ids(row)) for row, tags in enumerate(batch["tags"])
+    ]
     return {**encoded, "labels": labels}
 
 
-tokens = {part: rows.map(prepare_names, batched=True, remove_columns=rows.column_names, keep_in_memory=True)
-          for part, rows in tweets.items()}  # fmt: skip
+tokens = {
+    part: rows.map(
+        prepare_names, batched=True, remove_columns=rows.column_names, keep_in_memory=True
+    )
+    for part, rows in tweets.items()
+}
 
 # %%
 for row in [row for row in tokens["train"] if any(label > 0 for label in row["labels"])][:10]:
     shown = zip(tokenizer.convert_ids_to_tokens(row["input_ids"]), row["labels"], strict=True)
     text = " ".join(
-        piece if label == 0 else f"{piece}/{tag_names[label] if label > 0 else '·'}" for piece, label in shown
+        piece if label == 0 else f"{piece}/{tag_names[label] if label > 0 else '·'}"
+        for piece, label in shown
     )
     print(textwrap.shorten(text, 110, placeholder=" …"))
 counted = sum(label != -100 for row in tokens["train"]["labels"] for label in row)
@@ -1272,7 +1452,13 @@ def entity_f1(gold, found):
 
 # %% tags=["check"] exercise="day09/entity-f1"
 def check(answer):
-    a, b, c, d, e = ("person", 0, 2), ("place", 3, 4), ("place", 0, 1), ("person", 0, 1), ("other", 5, 6)
+    a, b, c, d, e = (
+        ("person", 0, 2),
+        ("place", 3, 4),
+        ("place", 0, 1),
+        ("person", 0, 1),
+        ("other", 5, 6),
+    )
     gold, found = [{a, b}, {c}, set(), set(), {a}], [{a, e}, {d}, {a}, set(), {a, b}]
     try:
         result = answer(gold, found)
@@ -1281,26 +1467,50 @@ def check(answer):
     if not isinstance(result, int | float | np.floating):
         return f"You return {type(result).__name__}. Asked for is one number."
     replies = {
-        "You average over texts, and texts without any name drag it down. Add up over all texts first.": [7 / 30],
-        "You average over texts, and silence about nothing counts as perfect. Add up over all texts first.": [13 / 30],
-        "You average over the texts that have names, whether one or ten. Add up over all texts first.": [7 / 24, 7 / 18],
-        "That is precision: of what was found, how much is right. F1 asks for the names that are missing, too.": [1 / 3],
-        "That is recall: of the names there are, how many were found. F1 minds the invented ones, too.": [1 / 2],
-        "That comes out if a name counts although its kind or its end is wrong. Only the very same (kind, first, after) counts.": [3 / 5],
-        "You throw the names of all texts together: the same words in another text are another name. Compare text by text.": [4 / 7, 4 / 5],
-        "Half of what it should be: in F1 the right ones count twice, once for each of the two sums below.": [1 / 5],
+        "You average over texts, and texts without any name drag it down. Add up over all texts first.": [
+            7 / 30
+        ],
+        "You average over texts, and silence about nothing counts as perfect. Add up over all texts first.": [
+            13 / 30
+        ],
+        "You average over the texts that have names, whether one or ten. Add up over all texts first.": [
+            7 / 24,
+            7 / 18,
+        ],
+        "That is precision: of what was found, how much is right. F1 asks for the names that are missing, too.": [
+            1 / 3
+        ],
+        "That is recall: of the names there are, how many were found. F1 minds the invented ones, too.": [
+            1 / 2
+        ],
+        "That comes out if a name counts although its kind or its end is wrong. Only the very same (kind, first, after) counts.": [
+            3 / 5
+        ],
+        "You throw the names of all texts together: the same words in another text are another name. Compare text by text.": [
+            4 / 7,
+            4 / 5,
+        ],
+        "Half of what it should be: in F1 the right ones count twice, once for each of the two sums below.": [
+            1 / 5
+        ],
         "Right, in per cent. Here F1 is between 0 and 1.": [40],
-    }  # fmt: skip
+    }
     for reply, values in replies.items():
         if any(abs(result - value) < 1e-9 for value in values):
             return reply
     if abs(result - 2 / 5) > 1e-9:
         return f"Here 2 names are right, 6 were found and 4 are there, so F1 is 2 × 2 / (6 + 4); you return {result:.3f}."
-    for case, there, here in (("any name", set(), set()), ("a name found", {a}, set()), ("a right one", {a}, {b})):  # fmt: skip
+    for case, there, here in (
+        ("any name", set(), set()),
+        ("a name found", {a}, set()),
+        ("a right one", {a}, {b}),
+    ):
         try:
             nothing = answer([there], [here])
         except ZeroDivisionError:
-            return f"Where there is not {case}, your function divides by zero. It should return 0."
+            return (
+                f"Where there is not {case}, your function divides by zero. It should return 0."
+            )
         if nothing != 0:
             return f"Where there is not {case}, the score should be 0."
     return None
@@ -1343,9 +1553,12 @@ def names_of(rows):
 by_heart = Counter()
 for row, spans in zip(tweets["train"], names_of(tweets["train"]), strict=True):
     by_heart.update(
-        (" ".join(row["tokens"][first:after]).lower(), kind, after - first) for kind, first, after in spans
+        (" ".join(row["tokens"][first:after]).lower(), kind, after - first)
+        for kind, first, after in spans
     )
-known = {name: kind for (name, kind, _), _ in sorted(by_heart.items(), key=lambda item: item[1])}
+known = {
+    name: kind for (name, kind, _), _ in sorted(by_heart.items(), key=lambda item: item[1])
+}
 longest = max(words for _, _, words in by_heart)
 
 
@@ -1380,18 +1593,30 @@ for who, spans in found.items():
 # %%
 from transformers import AutoModelForTokenClassification, DataCollatorForTokenClassification
 
-labels = {"id2label": dict(enumerate(tag_names)), "label2id": {tag: at for at, tag in enumerate(tag_names)}}
+labels = {
+    "id2label": dict(enumerate(tag_names)),
+    "label2id": {tag: at for at, tag in enumerate(tag_names)},
+}
 epochs = size("names", 2, 3, 3)
 
 
+# %%
 def tagger(seed, learning_rate):
     set_seed(seed)
-    body = AutoModelForTokenClassification.from_pretrained(encoder, **labels, **training.load_options())
+    body = AutoModelForTokenClassification.from_pretrained(
+        encoder, **labels, **training.load_options()
+    )
     name = f"day09-names-{learning_rate:g}-{seed}"
-    args = training.arguments(name, learning_rate=learning_rate, num_train_epochs=epochs, seed=seed,
-                              per_device_train_batch_size=16, save_strategy="no")  # fmt: skip
-    trainer = Trainer(model=lora(body, "TOKEN_CLS"), args=args, train_dataset=tokens["train"],
-                      data_collator=DataCollatorForTokenClassification(tokenizer))  # fmt: skip
+    size_of_run = {"num_train_epochs": epochs, "per_device_train_batch_size": 16}
+    args = training.arguments(
+        name, learning_rate=learning_rate, seed=seed, save_strategy="no", **size_of_run
+    )
+    trainer = Trainer(
+        model=lora(body, "TOKEN_CLS"),
+        args=args,
+        train_dataset=tokens["train"],
+        data_collator=DataCollatorForTokenClassification(tokenizer),
+    )
     return trainer, name
 
 
@@ -1402,8 +1627,10 @@ models.describe(tagger(lab.seed, 3e-4)[0].model)
 # %%
 def tags_of(trainer, part):
     best = predict_in_order(trainer, tokens[part]).argmax(axis=2)
-    return [[tag_names[tag] for tag, label in zip(guessed, row, strict=False) if label != -100]
-            for guessed, row in zip(best, tokens[part]["labels"], strict=True)]  # fmt: skip
+    return [
+        [tag_names[tag] for tag, label in zip(guessed, row, strict=False) if label != -100]
+        for guessed, row in zip(best, tokens[part]["labels"], strict=True)
+    ]
 
 
 def spans_of(trainer, part):
@@ -1434,8 +1661,13 @@ taggers = {lab.seed: trained[chosen_rate]}
 for seed in seeds[1:]:
     taggers[seed], name = tagger(seed, chosen_rate)
     training.train(taggers[seed], name)
-by_seed = {seed: entity_f1(gold, spans_of(trainer, "test")) for seed, trainer in taggers.items()}
-print("entity F1 on the test tweets, by seed:", {seed: round(score, 3) for seed, score in by_seed.items()})
+by_seed = {
+    seed: entity_f1(gold, spans_of(trainer, "test")) for seed, trainer in taggers.items()
+}
+print(
+    "entity F1 on the test tweets, by seed:",
+    {seed: round(score, 3) for seed, score in by_seed.items()},
+)
 
 # %%
 final = taggers[lab.seed]
@@ -1443,7 +1675,13 @@ predicted_tags = tags_of(final, "test")
 found["fine-tuned"] = [entity_spans(tags) for tags in predicted_tags]
 gold_tags = [[tag_names[tag] for tag in tags] for tags in tweets["test"]["tags"]]
 cut = [tags[: len(guessed)] for tags, guessed in zip(gold_tags, predicted_tags, strict=True)]
-right_words = np.mean([a == b for x, y in zip(cut, predicted_tags, strict=True) for a, b in zip(x, y, strict=True)])  # fmt: skip
+right_words = np.mean(
+    [
+        a == b
+        for x, y in zip(cut, predicted_tags, strict=True)
+        for a, b in zip(x, y, strict=True)
+    ]
+)
 lazy_words = np.mean([tag == "O" for tags in cut for tag in tags])
 print(f"accuracy over words: {lazy_words:.1%} for doing nothing, {right_words:.1%} fine-tuned")
 
@@ -1451,7 +1689,8 @@ print(f"accuracy over words: {lazy_words:.1%} for doing nothing, {right_words:.1
 # %%
 def counts_of(spans):
     """Per text: right, found, there."""
-    return np.array([(len(there & here), len(here), len(there)) for there, here in zip(gold, spans, strict=True)])  # fmt: skip
+    pairs = zip(gold, spans, strict=True)
+    return np.array([(len(there & here), len(here), len(there)) for there, here in pairs])
 
 
 def pooled(counts):
@@ -1459,20 +1698,31 @@ def pooled(counts):
     return 2 * right / max(1, here + there)
 
 
+# %%
 intervals = {who: bootstrap(pooled, counts_of(spans)) for who, spans in found.items()}
 gain_c = bootstrap(
-    lambda a, b: pooled(a) - pooled(b), counts_of(found["fine-tuned"]), counts_of(found["known by heart"])
+    lambda a, b: pooled(a) - pooled(b),
+    counts_of(found["fine-tuned"]),
+    counts_of(found["known by heart"]),
 )
 print(f"fine-tuned minus known by heart, entity F1 on the same tweets: {gain_c}")
 guess.compare(100 * intervals["fine-tuned"].estimate, "%")
 
 # %%
-title = f"Entity F1: {intervals['fine-tuned'].estimate:.2f}, where {right_words:.0%} of the words are right"
+title = (
+    f"Entity F1: {intervals['fine-tuned'].estimate:.2f}, "
+    f"where {right_words:.0%} of the words are right"
+)
 bars = [(bar.estimate, bar.low, bar.high) for bar in intervals.values()]
-figure = plots.interval_bars(list(intervals), bars, title=title, xlabel="entity F1 (95 % interval)")
+figure = plots.interval_bars(
+    list(intervals), bars, title=title, xlabel="entity F1 (95 % interval)"
+)
 plots.show(
     figure,
-    alt=f"Entity F1 with intervals for calling nothing a name, for names known by heart, and for the fine-tuned model. {title}.",
+    alt=(
+        "Entity F1 with intervals for calling nothing a name, "
+        f"for names known by heart, and for the fine-tuned model. {title}."
+    ),
 )
 
 # %% [markdown]
@@ -1488,7 +1738,13 @@ def fate(there, here):
     for kind, first, after in there:
         same_place = any((a, b) == (first, after) for _, a, b in here)
         touching = any(a < after and first < b for _, a, b in here)
-        label = "right" if (kind, first, after) in here else "wrong kind" if same_place else "wrong border"
+        label = (
+            "right"
+            if (kind, first, after) in here
+            else "wrong kind"
+            if same_place
+            else "wrong border"
+        )
         result[label if touching else "missed"] += 1
     for _, first, after in here:
         result["invented"] += not any(a < after and first < b for _, a, b in there)
@@ -1499,20 +1755,32 @@ def fate(there, here):
 fates = {}
 for kind in begins["test"]:
     there = [{span for span in spans if span[0] == kind} for spans in gold]
-    fates[kind] = sum((fate(t, h) for t, h in zip(there, found["fine-tuned"], strict=True)), Counter())
+    fates[kind] = sum(
+        (fate(t, h) for t, h in zip(there, found["fine-tuned"], strict=True)), Counter()
+    )
 for kind, counts in fates.items():
     names_there = begins["test"][kind]
-    shown = {label: counts[label] for label in ("right", "wrong kind", "wrong border", "missed")}
+    shown = {
+        label: counts[label] for label in ("right", "wrong kind", "wrong border", "missed")
+    }
     print(f"{kind:<8} {names_there:>3} there: {shown}")
 overall = sum((fate(t, h) for t, h in zip(gold, found["fine-tuned"], strict=True)), Counter())
 print("invented:", overall["invented"])
 
 # %%
-seen = {" ".join(row["tokens"][a:b]).lower() for row, spans in zip(tweets["train"], names_of(tweets["train"]), strict=True) for _, a, b in spans}  # fmt: skip
+seen = {
+    " ".join(row["tokens"][a:b]).lower()
+    for row, spans in zip(tweets["train"], names_of(tweets["train"]), strict=True)
+    for _, a, b in spans
+}
 recalls = {}
 for label, wanted in {"seen in training": True, "never seen": False}.items():
-    hits = [span in here for row, there, here in zip(tweets["test"], gold, found["fine-tuned"], strict=True) for span in there
-            if (" ".join(row["tokens"][span[1] : span[2]]).lower() in seen) == wanted]  # fmt: skip
+    hits = [
+        span in here
+        for row, there, here in zip(tweets["test"], gold, found["fine-tuned"], strict=True)
+        for span in there
+        if (" ".join(row["tokens"][span[1] : span[2]]).lower() in seen) == wanted
+    ]
     recalls[label] = np.mean(hits) if hits else 0.0
     print(f"names {label:<17} {len(hits):>4}, of which found whole: {recalls[label]:.0%}")
 
@@ -1522,15 +1790,15 @@ for label, wanted in {"seen in training": True, "never seen": False}.items():
 
 # %%
 readable = [
-    at for at, (there, here) in enumerate(zip(gold, found["fine-tuned"], strict=True)) if there != here
+    at
+    for at, (there, here) in enumerate(zip(gold, found["fine-tuned"], strict=True))
+    if there != here
 ]
 
 
 def named(words, spans):
-    return (
-        ", ".join(f"{' '.join(words[a:b])} ({kind})" for kind, a, b in sorted(spans, key=lambda s: s[1]))
-        or "–"
-    )
+    in_order = sorted(spans, key=lambda span: span[1])
+    return ", ".join(f"{' '.join(words[a:b])} ({kind})" for kind, a, b in in_order) or "–"
 
 
 for at in readable[:20]:
@@ -1542,16 +1810,23 @@ for at in readable[:20]:
 # %%
 def find_names(text="just landed in New York with Barack Obama , watching Lost on my Samsung"):
     words = text.split()
-    encoded = tokenizer(words, is_split_into_words=True, return_tensors="pt", truncation=True, max_length=128)
+    encoded = tokenizer(
+        words, is_split_into_words=True, return_tensors="pt", truncation=True, max_length=128
+    )
     final.model.eval()
-    with torch.inference_mode(), final.compute_loss_context_manager():  # the precision it was trained in
+    with (
+        torch.inference_mode(),
+        final.compute_loss_context_manager(),
+    ):  # the precision it was trained in
         best = final.model(**encoded.to(final.model.device)).logits[0].argmax(dim=-1).tolist()
     firsts = align_labels(list(range(len(words))), encoded.word_ids())
     tags = [tag_names[tag] for tag, word in zip(best, firsts, strict=True) if word != -100]
     print(named(words, entity_spans(tags)))
 
 
-widgets.explore(find_names, text="just landed in New York with Barack Obama , watching Lost on my Samsung")
+widgets.explore(
+    find_names, text="just landed in New York with Barack Obama , watching Lost on my Samsung"
+)
 
 # %% [markdown]
 # Type your own. Does it find a name it cannot know? What happens to "apple", with and without the pie?
@@ -1571,7 +1846,8 @@ widgets.explore(find_names, text="just landed in New York with Barack Obama , wa
 # | names | one label per token | later pieces, special tokens → -100 | entity F1 | accuracy over words |
 
 # %%
-exact_made, exact_written = scores_a["fine-tuned", "test"][0].mean(), scores_a["fine-tuned", "written"][0].mean()  # fmt: skip
+exact_made = scores_a["fine-tuned", "test"][0].mean()
+exact_written = scores_a["fine-tuned", "written"][0].mean()
 results = {
     "words_without_name": no_name,
     "names_f1": intervals["fine-tuned"].estimate,
@@ -1584,6 +1860,8 @@ results = {
     "headlines_rouge1": rouge1["fine-tuned"].mean(),
     "headlines_rouge1_untrained": rouge1["untrained"].mean(),
 }
+
+# %%
 with tracking.start_run("other-tasks", f"day09-{track}"):
     mlflow.log_params({"track": track, "names_rate": chosen_rate, "names_seeds": len(seeds)})
     for name, value in results.items():
@@ -1604,7 +1882,11 @@ quiz = [
     {
         "question": "A model for names is right about 95 % of all words. 94 % of the words belong to no name. What do you know about its entity F1?",
         "choices": [
-            ("It is about 95 %.", "Accuracy over words counts all the easy O's. F1 does not see them.", False),
+            (
+                "It is about 95 %.",
+                "Accuracy over words counts all the easy O's. F1 does not see them.",
+                False,
+            ),
             (
                 "Hardly anything: it may be 0.",
                 "Right. Finding none of 60 names of one word gives 94 %; add a handful of lucky words that are never whole names of two, and F1 is still 0.",
@@ -1615,7 +1897,11 @@ quiz = [
                 "One more word right need not be one more *whole name* right.",
                 False,
             ),
-            ("It is about 50 %.", "That cannot be said. It depends on whole names, not on words.", False),
+            (
+                "It is about 50 %.",
+                "That cannot be said. It depends on whole names, not on words.",
+                False,
+            ),
         ],
         "proof": """
 words, names_of_two = 1000, 30                      # 60 words inside names, 940 outside
@@ -1658,10 +1944,26 @@ assert names(["B-place"] * 5) == 5 and names(["B-place"] + ["I-place"] * 4) == 1
     {
         "question": "The best start is token 14 (score 6), the best end token 9 (score 7). At 14 the end scores 1, at 15 it scores 4; at 9 the start scores 2. Which answer do you give?",
         "choices": [
-            ("Tokens 9 to 14: turn them round.", "Then you start where the model says *end*. The pair scores what start 9 and end 14 score: 2 + 1.", False),
-            ("Tokens 14 to 15.", "Right: 6 + 4 is the best sum among pairs that are possible. 9 to 9 has 2 + 7 = 9.", True),
-            ("Token 9 alone: the larger score wins.", "2 + 7 = 9 is less than 6 + 4 = 10.", False),
-            ("None: the model contradicts itself.", "The two heads are asked apart. Impossible pairs are common, and the best possible one is often right.", False),
+            (
+                "Tokens 9 to 14: turn them round.",
+                "Then you start where the model says *end*. The pair scores what start 9 and end 14 score: 2 + 1.",
+                False,
+            ),
+            (
+                "Tokens 14 to 15.",
+                "Right: 6 + 4 is the best sum among pairs that are possible. 9 to 9 has 2 + 7 = 9.",
+                True,
+            ),
+            (
+                "Token 9 alone: the larger score wins.",
+                "2 + 7 = 9 is less than 6 + 4 = 10.",
+                False,
+            ),
+            (
+                "None: the model contradicts itself.",
+                "The two heads are asked apart. Impossible pairs are common, and the best possible one is often right.",
+                False,
+            ),
         ],
         "proof": """
 start, end = {9: 2, 14: 6, 15: 0}, {9: 7, 14: 1, 15: 4}
@@ -1672,14 +1974,26 @@ assert max(pairs, key=pairs.get) == (14, 15) and pairs[14, 15] == 10 and pairs[9
     {
         "question": "A fine-tuned writer never stops: after the headline it goes on and on. Which bug fits?",
         "choices": [
-            ("The learning rate is too low.", "Then it would write like before, and before it could stop.", False),
+            (
+                "The learning rate is too low.",
+                "Then it would write like before, and before it could stop.",
+                False,
+            ),
             (
                 "Labels were masked wherever the id is the padding's, and padding is the end-of-turn sign.",
                 "Right. The one token that says *stop* never counted in the loss.",
                 True,
             ),
-            ("The prompt was not masked.", "That teaches it to write prompts as well; the end sign would still count.", False),
-            ("Padding was on the right in training.", "That is where it belongs in training. For generating it goes to the left.", False),
+            (
+                "The prompt was not masked.",
+                "That teaches it to write prompts as well; the end sign would still count.",
+                False,
+            ),
+            (
+                "Padding was on the right in training.",
+                "That is where it belongs in training. For generating it goes to the left.",
+                False,
+            ),
         ],
         "proof": """
 end = pad = 2
@@ -1692,10 +2006,26 @@ assert end not in by_value and by_place == [5, 6, 7, 2, -100, -100]
     {
         "question": "Editor: *Bank raises rates again*. Model 1: *Bank cuts rates again*. Model 2: *Lender puts up the cost of borrowing*. What does ROUGE-1 say?",
         "choices": [
-            ("Model 2 is better, since its meaning is right.", "ROUGE does not know meanings. It counts shared words.", False),
-            ("Model 1 scores 0.75, model 2 scores 0.", "Right. The opposite in nearly the same words beats the truth in others. That is why you read.", True),
-            ("Both score 0: neither is the reference.", "ROUGE gives credit for each shared word; only exact match is all or nothing.", False),
-            ("Both score about 0.5.", "Model 1 shares three of four words, model 2 none.", False),
+            (
+                "Model 2 is better, since its meaning is right.",
+                "ROUGE does not know meanings. It counts shared words.",
+                False,
+            ),
+            (
+                "Model 1 scores 0.75, model 2 scores 0.",
+                "Right. The opposite in nearly the same words beats the truth in others. That is why you read.",
+                True,
+            ),
+            (
+                "Both score 0: neither is the reference.",
+                "ROUGE gives credit for each shared word; only exact match is all or nothing.",
+                False,
+            ),
+            (
+                "Both score about 0.5.",
+                "Model 1 shares three of four words, model 2 none.",
+                False,
+            ),
         ],
         "proof": """
 from rouge_score.rouge_scorer import RougeScorer
@@ -1704,7 +2034,7 @@ assert score("Bank cuts rates again") == 0.75
 assert score("Lender puts up the cost of borrowing") == 0.0
 """,
     },
-]  # fmt: skip
+]
 
 # %% tags=["checklist"]
 

@@ -19,24 +19,17 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
 
-from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings, tracking, widgets
+from labhelpers import data, exercise, metrics, models, plots, progress, quiz, settings
+from labhelpers import tracking, widgets
 
 lab = settings.start("day10")
 
 # %%
 from datasets import Dataset, DatasetDict
 from peft import LoraConfig, PeftModel, get_peft_model
-from transformers import (
-    AutoConfig,
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    EarlyStoppingCallback,
-    Trainer,
-    TrainingArguments,
-    set_seed,
-)
+from transformers import AutoConfig, AutoModelForCausalLM, AutoModelForSequenceClassification
+from transformers import AutoTokenizer, DataCollatorWithPadding, EarlyStoppingCallback, Trainer
+from transformers import TrainingArguments, set_seed
 
 from labhelpers import memory, training
 
@@ -83,7 +76,7 @@ pitfalls = (lab.root / "curriculum" / "guides" / "pitfalls.md").read_text(encodi
 print("\n".join(re.findall(r"^## (\d.*)$", pitfalls, flags=re.MULTILINE)))
 
 # %%
-# The numbers of those you have met yourself, such as [1, 4]. They go onto your own page at the end.
+# The numbers of those you have met yourself, such as [1, 4]. They go onto your page at the end.
 met = []
 
 # %% [markdown]
@@ -95,16 +88,17 @@ ledger = {}
 
 
 def case(name, look, broken, mended):
-    """Enter a run into the ledger: does this look ring when it is broken, and when it is mended?"""
+    """Enter a run into the ledger: does this look ring when broken, and when mended?"""
     ledger[name] = {"look": look, "broken": bool(broken), "mended": bool(mended)}
     words = {True: "rings", False: "is silent"}
     print(
-        f"{name}: the look at {look!r} {words[bool(broken)]} when broken, {words[bool(mended)]} when mended."
+        f"{name}: the look at {look!r} {words[bool(broken)]} when broken, "
+        f"{words[bool(mended)]} when mended."
     )
 
 
 def attempt(run):
-    """Try something that may be broken. Returns its result and, if it stopped, the first line of the message."""
+    """Try what may be broken: its result and, if it stopped, the message's first line."""
     try:
         return run(), None
     except Exception as error:
@@ -140,7 +134,9 @@ def plain_base(seed=lab.seed, **options):
     config = AutoConfig.from_pretrained(models.source("encoder"), num_labels=2)
     for name in [name for name in vars(config) if "dropout" in name]:
         setattr(config, name, 0.0)
-    fast = {name: value for name, value in training.load_options().items() if "dropout" not in name}
+    fast = {
+        name: value for name, value in training.load_options().items() if "dropout" not in name
+    }
     set_seed(seed)
     return AutoModelForSequenceClassification.from_pretrained(
         models.source("encoder"), config=config, **(fast | options)
@@ -186,9 +182,13 @@ epochs = settings.pick(smoke=6, cpu=12)
 rate = settings.pick(smoke=2e-3, cpu=5e-4)
 
 calm = make_trainer(
-    "too-long", lora_model(every_matrix), tokens["few"], tokens["fresh"],
-    num_train_epochs=epochs, learning_rate=rate,
-)  # fmt: skip
+    "too-long",
+    lora_model(every_matrix),
+    tokens["few"],
+    tokens["fresh"],
+    num_train_epochs=epochs,
+    learning_rate=rate,
+)
 too_long = training.train(calm, "too-long")
 
 # %% [markdown]
@@ -196,13 +196,19 @@ too_long = training.train(calm, "too-long")
 # $\ln 2 \approx 0.69$.)
 
 # %%
-hot_guess = widgets.predict("day10-hot", "Training loss at the end, with 100 times the learning rate", 0, 30)
+hot_guess = widgets.predict(
+    "day10-hot", "Training loss at the end, with 100 times the learning rate", 0, 30
+)
 
 # %%
 hot = make_trainer(
-    "too-hot", lora_model(every_matrix), tokens["few"], tokens["fresh"],
-    num_train_epochs=epochs, learning_rate=100 * rate,
-)  # fmt: skip
+    "too-hot",
+    lora_model(every_matrix),
+    tokens["few"],
+    tokens["fresh"],
+    num_train_epochs=epochs,
+    learning_rate=100 * rate,
+)
 too_hot = training.train(hot, "too-hot")
 hot_guess.compare(per_epoch(too_hot, "loss")[-1])
 
@@ -214,9 +220,17 @@ curves = {
     "rate × 100: new sentences": per_epoch(too_hot, "eval_loss"),
 }
 ends = {name: values[-1] for name, values in curves.items()}
-title = f"Many epochs learn by heart ({ends['many epochs: training']:.2g}); a huge rate learns nothing ({ends['rate × 100: training']:.2g})"
-figure = plots.lines(range(1, epochs + 1), curves, log_y=True, title=title, xlabel="epoch", ylabel="loss")
-plots.show(figure, alt=f"Training and validation loss of two broken runs over {epochs} epochs. {title}.")
+title = (
+    f"Many epochs learn by heart ({ends['many epochs: training']:.2g}); "
+    f"a huge rate learns nothing ({ends['rate × 100: training']:.2g})"
+)
+figure = plots.lines(
+    range(1, epochs + 1), curves, log_y=True, title=title, xlabel="epoch", ylabel="loss"
+)
+plots.show(
+    figure,
+    alt=f"Training and validation loss of two broken runs over {epochs} epochs. {title}.",
+)
 
 # %% [markdown]
 # Two illnesses that have nothing in common. The run with **many epochs** has learnt its few sentences by heart:
@@ -255,10 +269,15 @@ options = {
 }
 each_epoch = {"save_strategy": "epoch"}  # what shall be put back must have been saved
 careful = make_trainer(
-    "stop-careful", lora_model(every_matrix), tokens["few"], tokens["fresh"],
+    "stop-careful",
+    lora_model(every_matrix),
+    tokens["few"],
+    tokens["fresh"],
     [EarlyStoppingCallback(early_stopping_patience=3)],
-    num_train_epochs=epochs, learning_rate=rate, **(each_epoch | options),
-)  # fmt: skip
+    num_train_epochs=epochs,
+    learning_rate=rate,
+    **(each_epoch | options),
+)
 stopped = training.train(careful, "stop-careful")
 
 
@@ -278,12 +297,20 @@ print(f"stopped after epoch {len(losses)}, kept the weights of epoch {kept_epoch
 # %%
 replies = {
     "choose one": "Look at the four losses, then at the epoch that was kept.",
-    "patience too short": "Patience counts epochs without improvement. Did the loss fail to improve in them?",
-    "learning rate too low": "The losses move, and downwards. What does the callback make of that?",
-    "it counts up where it should count down": "Yes. For a loss, smaller is better. Told otherwise, it takes epoch 1 "
-    "for the summit, sees three 'worse' epochs and stops, and it puts the weights of epoch 1 back.",
+    "patience too short": (
+        "Patience counts epochs without improvement. Did the loss fail to improve in them?"
+    ),
+    "learning rate too low": (
+        "The losses move, and downwards. What does the callback make of that?"
+    ),
+    "it counts up where it should count down": (
+        "Yes. For a loss, smaller is better. Told otherwise, it takes epoch 1 for the summit, "
+        "sees three 'worse' epochs and stops, and it puts the weights of epoch 1 back."
+    ),
 }
-widgets.explore(lambda diagnosis: print(textwrap.fill(replies[diagnosis], 100)), diagnosis=list(replies))
+widgets.explore(
+    lambda diagnosis: print(textwrap.fill(replies[diagnosis], 100)), diagnosis=list(replies)
+)
 
 # %% tags=["exercise"] exercise="day10/stopping" answer="stopping" minutes=6 difficulty=1
 # The same dictionary of arguments, mended: the run shall end with the weights of the epoch that
@@ -305,7 +332,9 @@ def check(answer):
     if {"num_train_epochs", "learning_rate"} & set(answer):
         return "Epochs and learning rate are given beside your dictionary in the cell below; leave them out."
     args, message = attempt(
-        lambda: training.arguments("judge", **({"eval_strategy": "epoch"} | each_epoch | answer))
+        lambda: training.arguments(
+            "judge", **({"eval_strategy": "epoch"} | each_epoch | answer)
+        )
     )
     if message:
         return f"The Trainer's arguments refuse this: {message}"
@@ -317,7 +346,9 @@ def check(answer):
     if metric != "loss":
         return f"No evaluation reports `eval_{metric}`: the run would stop with a KeyError after its first epoch. Which number do you want to watch?"
     if args.greater_is_better:
-        return "It still hunts for the greatest loss: one argument tells it that more is better."
+        return (
+            "It still hunts for the greatest loss: one argument tells it that more is better."
+        )
     return None
 
 
@@ -348,10 +379,15 @@ misconceptions = [
 
 # %%
 mended = make_trainer(
-    "stop-mended", lora_model(every_matrix), tokens["few"], tokens["fresh"],
+    "stop-mended",
+    lora_model(every_matrix),
+    tokens["few"],
+    tokens["fresh"],
     [EarlyStoppingCallback(early_stopping_patience=3)],
-    num_train_epochs=epochs, learning_rate=rate, **(each_epoch | stopping),
-)  # fmt: skip
+    num_train_epochs=epochs,
+    learning_rate=rate,
+    **(each_epoch | stopping),
+)
 in_time = training.train(mended, "stop-mended")
 kept = kept_epoch(mended)
 
@@ -360,7 +396,9 @@ best_losses, right = per_epoch(in_time, "eval_loss"), per_epoch(in_time, "eval_a
 print(f"stopped after epoch {len(best_losses)} of {epochs}, kept epoch {kept}")
 print(f"{'':22}loss on new sentences   accuracy")
 print(f"{'kept':<22}{best_losses[kept - 1]:>21.3f}{right[kept - 1]:>11.1%}")
-print(f"{'after all epochs':<22}{per_epoch(too_long, 'eval_loss')[-1]:>21.3f}{per_epoch(too_long, 'eval_accuracy')[-1]:>11.1%}")  # fmt: skip
+end_loss = per_epoch(too_long, "eval_loss")[-1]
+end_right = per_epoch(too_long, "eval_accuracy")[-1]
+print(f"{'after all epochs':<22}{end_loss:>21.3f}{end_right:>11.1%}")
 
 # %% [markdown]
 # Compare the two columns before you praise the medicine. Early stopping repairs the *loss*, which means: how
@@ -370,12 +408,17 @@ print(f"{'after all epochs':<22}{per_epoch(too_long, 'eval_loss')[-1]:>21.3f}{pe
 
 # %%
 case(
-    "trained too long", "curves", overfitted(per_epoch(too_long, "eval_loss")), overfitted(best_losses[:kept])
+    "trained too long",
+    "curves",
+    overfitted(per_epoch(too_long, "eval_loss")),
+    overfitted(best_losses[:kept]),
 )
 case(
-    "stopping upside down", "curves",
-    losses[kept_epoch(careful) - 1] > min(losses), best_losses[kept - 1] > min(best_losses),
-)  # fmt: skip
+    "stopping upside down",
+    "curves",
+    losses[kept_epoch(careful) - 1] > min(losses),
+    best_losses[kept - 1] > min(best_losses),
+)
 
 # %% [markdown]
 # ## Out of memory, and accumulating gradients
@@ -391,7 +434,11 @@ folder.mkdir(parents=True, exist_ok=True)
 size = 64
 longest = np.argsort([len(text) for text in reviews["train"]["text"]])[-size:]
 rows = reviews["train"].select(longest)
-batch = dict(tokenizer(rows["text"][:], padding=True, truncation=True, max_length=64, return_tensors="pt"))
+batch = dict(
+    tokenizer(
+        rows["text"][:], padding=True, truncation=True, max_length=64, return_tensors="pt"
+    )
+)
 batch["labels"] = torch.tensor(rows["label"][:])
 torch.save(batch, folder / "batch.pt")
 print({name: tuple(part.shape) for name, part in batch.items()})
@@ -408,7 +455,8 @@ def impose(mib, device):
     """Allow this process so many MiB more than it has now."""
     if device == "cuda":
         total = torch.cuda.get_device_properties(0).total_memory
-        torch.cuda.set_per_process_memory_fraction((torch.cuda.memory_reserved() + (mib << 20)) / total)
+        most = torch.cuda.memory_reserved() + (mib << 20)
+        torch.cuda.set_per_process_memory_fraction(most / total)
     elif sys.platform == "linux":
         import resource
         pages = int(open("/proc/self/statm").read().split()[0])
@@ -439,31 +487,36 @@ from transformers import AutoModelForSequenceClassification
 source, file, device, mib, micro, out = sys.argv[1:]
 micro = int(micro)
 torch.manual_seed(0)
-model = AutoModelForSequenceClassification.from_pretrained(source, num_labels=2).to(device).eval()
+model = AutoModelForSequenceClassification.from_pretrained(source, num_labels=2)
+model = model.to(device).eval()
 batch = {name: part.to(device) for name, part in torch.load(file, weights_only=True).items()}
-model(**{name: part[:1] for name, part in batch.items()}).loss.backward()  # what a first step sets up
+first = {name: part[:1] for name, part in batch.items()}
+model(**first).loss.backward()  # what a first step sets up
 model.zero_grad()
 impose(int(mib), device)
-parts = [{name: part[at : at + micro] for name, part in batch.items()} for at in range(0, len(batch["labels"]), micro)]
+starts = range(0, len(batch["labels"]), micro)
+parts = [{name: part[at : at + micro] for name, part in batch.items()} for at in starts]
 for part in parts:
     (model(**part).loss / len(parts)).backward()
 torch.save(torch.cat([weight.grad.flatten() for weight in model.parameters()]).cpu(), out)
 print(len(parts), "x", micro, "sentences: the step is done")
 """
+
+# %%
 written = (folder / "one_step.py").write_text(limit + step, encoding="utf-8")
 
 
 # %%
 def child(mib, micro):
-    """Run the step in a process of its own that may take `mib` MiB more; returns whether it got through."""
+    """Run the step in a process that may take `mib` MiB more; did it get through?"""
     out = folder / f"gradient-{micro}.pt"
     out.unlink(missing_ok=True)
-    done = subprocess.run(
-        [sys.executable, folder / "one_step.py", models.source("encoder"), folder / "batch.pt", settings.device(), str(mib), str(micro), out],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    said = (done.stdout if done.returncode == 0 else done.stderr).strip().splitlines() or ["(not a word)"]
-    print(textwrap.fill(f"exit code {done.returncode}: {said[-1]}", 100, break_long_words=False))
+    program = [sys.executable, folder / "one_step.py", models.source("encoder")]
+    options = [folder / "batch.pt", settings.device(), str(mib), str(micro), out]
+    done = subprocess.run([*program, *options], capture_output=True, text=True, check=False)
+    text = done.stdout if done.returncode == 0 else done.stderr
+    last = (text.strip().splitlines() or ["(not a word)"])[-1]
+    print(textwrap.fill(f"exit code {done.returncode}: {last}", 100, break_long_words=False))
     return done.returncode == 0
 
 
@@ -478,23 +531,30 @@ whole_fits = child(allowed, size)
 # way back. Only those depend on the batch. How many sentences at once leave room for the gradients as well?
 
 # %%
-whole = AutoModelForSequenceClassification.from_pretrained(models.source("encoder"), num_labels=2)
+whole = AutoModelForSequenceClassification.from_pretrained(
+    models.source("encoder"), num_labels=2
+)
 sizes = [2**power for power in range(int(math.log2(size)) + 1)]
-one, two = (memory.account(whole, batch={k: v[:n] for k, v in batch.items()}).activations for n in (1, 2))
+one, two = (
+    memory.account(whole, batch={k: v[:n] for k, v in batch.items()}).activations
+    for n in (1, 2)
+)
 kept_bytes = [one + (n - 1) * (two - one) for n in sizes]  # each further sentence adds the same
 gradient_bytes = sum(weight.nbytes for weight in whole.parameters())
 
 
+# %%
 def fits(at_once=8, limit_mib=allowed):
     needed = (kept_bytes[sizes.index(at_once)] + gradient_bytes) / 2**20
     verdict = "fits" if needed < limit_mib else "does not fit"
     title = f"{at_once} at once: {needed:.0f} MiB, which {verdict} into {limit_mib}"
     bars = [(kept + gradient_bytes) / 2**20 for kept in kept_bytes]
-    figure = plots.bars(
-        [str(n) for n in sizes], bars, reference=limit_mib, reference_label="limit",
-        title=title, xlabel="activations and gradients (MiB)", ylabel="sentences at once",
-    )  # fmt: skip
-    plots.show(figure, alt=f"Memory by the number of sentences at once, with the limit. {title}.")
+    line = {"reference": limit_mib, "reference_label": "limit"}
+    captions = {"xlabel": "activations and gradients (MiB)", "ylabel": "sentences at once"}
+    figure = plots.bars([str(n) for n in sizes], bars, title=title, **line, **captions)
+    plots.show(
+        figure, alt=f"Memory by the number of sentences at once, with the limit. {title}."
+    )
 
 
 widgets.explore(fits, at_once=sizes, limit_mib=(100, 2000, 50))
@@ -532,7 +592,12 @@ def check(answer):
         def __init__(self):
             super().__init__()
             torch.manual_seed(0)
-            self.layer, self.forwards, self.order, self.largest = torch.nn.Linear(3, 2), 0, [], 0
+            self.layer, self.forwards, self.order, self.largest = (
+                torch.nn.Linear(3, 2),
+                0,
+                [],
+                0,
+            )
 
         def forward(self, x, labels):
             self.forwards, self.largest = self.forwards + 1, max(self.largest, len(x))
@@ -560,9 +625,7 @@ def check(answer):
     if not torch.equal(before, toy.layer.weight.detach()):
         return "The weights have moved. The step comes later and belongs to the optimiser; here only gradients are collected."
     if made is None or same(torch.zeros_like(wanted)):
-        return (
-            "When you are done there is no gradient: was it cleared after the last part, or never computed?"
-        )
+        return "When you are done there is no gradient: was it cleared after the last part, or never computed?"
     if same(4 * wanted):
         return "Four parts, and a gradient four times too long: each part's loss is already a mean. What is the mean of four means?"
     if same(last) or same(last / 4):
@@ -575,7 +638,9 @@ def check(answer):
         return f"The gradient is right, but {toy.forwards} forward passes came before the first backward pass: all their activations lay in memory at once, as many as the large batch's. Go backward part by part."
     stale = Toy()
     stale.layer.weight.grad = torch.ones_like(wanted)
-    if not torch.allclose(gradient(lambda model: answer(model, parts), stale), wanted, atol=1e-6):
+    if not torch.allclose(
+        gradient(lambda model: answer(model, parts), stale), wanted, atol=1e-6
+    ):
         return "A gradient that an earlier step had left was added to yours. Begin with none."
     return None
 
@@ -611,7 +676,9 @@ misconceptions = [
 
 # %%
 def gradient_of(model):
-    return torch.cat([weight.grad.flatten() for weight in model.parameters() if weight.grad is not None])
+    return torch.cat(
+        [weight.grad.flatten() for weight in model.parameters() if weight.grad is not None]
+    )
 
 
 def distance(one, other):
@@ -619,12 +686,18 @@ def distance(one, other):
     return ((one - other).norm() / other.norm()).item()
 
 
+# %%
 whole.eval()  # no dropout: the dice would fall differently for parts
 small = {name: part[:16] for name, part in batch.items()}
 accumulate(whole, [small])
 at_once = gradient_of(whole).clone()
-accumulate(whole, [{name: part[at : at + 4] for name, part in small.items()} for at in range(0, 16, 4)])
-print(f"4 parts of 4 against 16 at once: the gradients differ by {distance(gradient_of(whole), at_once):.0e}")
+accumulate(
+    whole, [{name: part[at : at + 4] for name, part in small.items()} for at in range(0, 16, 4)]
+)
+print(
+    "4 parts of 4 against 16 at once: "
+    f"the gradients differ by {distance(gradient_of(whole), at_once):.0e}"
+)
 
 # %% [markdown]
 # Equal, up to the last digits of 32-bit arithmetic, which adds in another order. Back to the child. The same
@@ -652,16 +725,26 @@ case("out of memory", "message", not whole_fits, not parts_fit)
 # %%
 def first_step(at_once, parts, **options):
     args = training.arguments(
-        f"first-step-{at_once}", per_device_train_batch_size=at_once, gradient_accumulation_steps=parts,
-        max_steps=1, logging_steps=1, save_strategy="no", learning_rate=1e-3, train_sampling_strategy="sequential",
-    )  # fmt: skip
+        f"first-step-{at_once}",
+        per_device_train_batch_size=at_once,
+        gradient_accumulation_steps=parts,
+        max_steps=1,
+        logging_steps=1,
+        save_strategy="no",
+        learning_rate=1e-3,
+        train_sampling_strategy="sequential",
+    )
     trainer = Trainer(
-        model=lora_model(every_matrix), args=args, train_dataset=tokens["few"].select(range(16)),
-        data_collator=collator, **options,
-    )  # fmt: skip
+        model=lora_model(every_matrix),
+        args=args,
+        train_dataset=tokens["few"].select(range(16)),
+        data_collator=collator,
+        **options,
+    )
     return training.train(trainer, f"first-step-{at_once}").history[0]
 
 
+# %%
 in_one, in_four = first_step(16, 1), first_step(4, 4)
 for name, row in {"16 at once": in_one, "4 × 4": in_four}.items():
     print(f"{name:<12} loss {row['loss']:.3f}   gradient norm {row['grad_norm']:.3f}")
@@ -674,12 +757,18 @@ length_ratio = in_four["grad_norm"] / in_one["grad_norm"]
 # %%
 replies = {
     "choose one": "Compare the two losses, and the two norms. Which number is their ratio?",
-    "the learning rate is scaled up": "Neither the loss nor the gradient of a first step depends on the learning rate.",
-    "the parts are added, and nobody divides": "Yes. The sum of four means, as in the first wrong answer to your "
-    "exercise. But this time it is a library that everybody uses.",
+    "the learning rate is scaled up": (
+        "Neither the loss nor the gradient of a first step depends on the learning rate."
+    ),
+    "the parts are added, and nobody divides": (
+        "Yes. The sum of four means, as in the first wrong answer to your exercise. "
+        "But this time it is a library that everybody uses."
+    ),
     "the data are read four times": "Then the loss, a mean, would be the same. It is larger.",
 }
-widgets.explore(lambda diagnosis: print(textwrap.fill(replies[diagnosis], 100)), diagnosis=list(replies))
+widgets.explore(
+    lambda diagnosis: print(textwrap.fill(replies[diagnosis], 100)), diagnosis=list(replies)
+)
 
 # %% [markdown]
 # The mechanism, because it is a lesson in itself. In October 2024 people noticed that naive averaging is wrong
@@ -722,7 +811,11 @@ def check(answer):
     mean = torch.nn.functional.cross_entropy(logits, labels).item()
 
     def contribution(rows, count):
-        made = answer(SequenceClassifierOutput(logits=logits[rows]), labels[rows], num_items_in_batch=count)
+        made = answer(
+            SequenceClassifierOutput(logits=logits[rows]),
+            labels[rows],
+            num_items_in_batch=count,
+        )
         return float(made)
 
     uneven = contribution(slice(0, 4), 6) + contribution(slice(4, 6), 6)
@@ -775,7 +868,10 @@ misconceptions = [
 # %%
 in_four_mended = first_step(4, 4, compute_loss_func=summed_loss)
 print(f"16 at once    loss {in_one['loss']:.3f}   gradient norm {in_one['grad_norm']:.3f}")
-print(f"4 × 4 mended  loss {in_four_mended['loss']:.3f}   gradient norm {in_four_mended['grad_norm']:.3f}")
+print(
+    f"4 × 4 mended  loss {in_four_mended['loss']:.3f} "
+    f"  gradient norm {in_four_mended['grad_norm']:.3f}"
+)
 
 
 def odd_start(row, classes=2):
@@ -798,15 +894,15 @@ shown_words, width = settings.pick(smoke=20, cpu=30), settings.pick(smoke=64, cp
 # %%
 def lesson_of(article):
     """Token ids of `article + headline + end of text`, and how many of them are the article."""
-    prompt = writer("Article: " + " ".join(article["text"].split()[:shown_words]) + "\nHeadline:")[
-        "input_ids"
-    ]
+    prompt = writer(
+        "Article: " + " ".join(article["text"].split()[:shown_words]) + "\nHeadline:"
+    )["input_ids"]
     headline = writer(" " + article["headline"])["input_ids"] + [writer.eos_token_id]
     return (prompt + headline)[:width], len(prompt)
 
 
 def padded(lessons):
-    """input_ids and attention_mask of shape (n, width), padded on the right, and the n prompt lengths."""
+    """input_ids and attention_mask (n, width), padded on the right; the n prompt lengths."""
     ids, mask = (
         torch.full((len(lessons), width), writer.pad_token_id),
         torch.zeros(len(lessons), width).long(),
@@ -817,11 +913,15 @@ def padded(lessons):
 
 
 # %%
-eight = sorted(map(lesson_of, articles["train"].select(range(8))), key=lambda pair: len(pair[0]) - pair[1])
+eight = sorted(
+    map(lesson_of, articles["train"].select(range(8))), key=lambda pair: len(pair[0]) - pair[1]
+)
 ids, mask, prompts = padded(eight)
 place = torch.arange(width)
 counts_here = (mask == 1) & (place >= torch.tensor(prompts)[:, None])
-labels = ids.masked_fill(~counts_here, -100)  # -100 tells PyTorch's loss: do not count this place
+labels = ids.masked_fill(
+    ~counts_here, -100
+)  # -100 tells PyTorch's loss: do not count this place
 pairs = [slice(at, at + 2) for at in range(0, 8, 2)]
 print("tokens that count, in each pair:", [int(counts_here[pair].sum()) for pair in pairs])
 
@@ -835,15 +935,21 @@ def token_gradient(parts, total=None):
     weight.grad = None
     count = {} if total is None else {"num_items_in_batch": total}
     for part in parts:
-        loss = teller(input_ids=ids[part], attention_mask=mask[part], labels=labels[part], **count).loss
+        loss = teller(
+            input_ids=ids[part], attention_mask=mask[part], labels=labels[part], **count
+        ).loss
         (loss / (1 if count else len(parts))).backward()
     return weight.grad.clone()
 
 
+# %%
 together = token_gradient([slice(0, 8)])
 naive = distance(token_gradient(pairs), together)
 by_token = distance(token_gradient(pairs, counts_here.sum()), together)
-print(f"mean of the pairs' means: off by {naive:.1%};  divided by all tokens: off by {by_token:.0e}")
+print(
+    f"mean of the pairs' means: off by {naive:.1%}; "
+    f" divided by all tokens: off by {by_token:.0e}"
+)
 teller = weight = None  # half a gigabyte that nobody needs any more
 
 # %% [markdown]
@@ -881,7 +987,10 @@ splits = np.array([naive_split(seed) for seed in range(settings.pick(smoke=3, cp
 known, reported, honest = splits.mean(axis=0)
 natural_gain = 100 * (splits[:, 1] - splits[:, 2]).mean()
 print(f"{known:.1%} of the test articles have a copy in training.")
-print(f"reported {reported:.2%}, honest {honest:.2%}: {natural_gain:+.2f} points, over {len(splits)} splits")
+print(
+    f"reported {reported:.2%}, honest {honest:.2%}: "
+    f"{natural_gain:+.2f} points, over {len(splits)} splits"
+)
 
 # %% [markdown]
 # Next to nothing, and you should say so when you find it. Where the task is easy, copies have little to give.
@@ -909,10 +1018,13 @@ ready = data.tokenize(theirs, tokenizer, max_length=64)
 leaky_epochs = settings.pick(smoke=4, cpu=5)
 
 leaky = make_trainer(
-    "leaky", lora_model(every_matrix), ready["train"],
+    "leaky",
+    lora_model(every_matrix),
+    ready["train"],
     {"theirs": ready["validation"], "fresh": tokens["fresh"]},
-    num_train_epochs=leaky_epochs, learning_rate=rate,
-)  # fmt: skip
+    num_train_epochs=leaky_epochs,
+    learning_rate=rate,
+)
 leak_run = training.train(leaky, "leaky")
 
 # %% [markdown]
@@ -925,10 +1037,17 @@ judged = {
     "their validation part": per_epoch(leak_run, "eval_theirs_loss"),
     "sentences without relatives": per_epoch(leak_run, "eval_fresh_loss"),
 }
-scores = {name: per_epoch(leak_run, f"eval_{name}_accuracy")[-1] for name in ("theirs", "fresh")}
+scores = {
+    name: per_epoch(leak_run, f"eval_{name}_accuracy")[-1] for name in ("theirs", "fresh")
+}
 title = f"Their part says {scores['theirs']:.0%}, new sentences say {scores['fresh']:.0%}"
-figure = plots.lines(range(1, leaky_epochs + 1), judged, title=title, xlabel="epoch", ylabel="loss")
-plots.show(figure, alt=f"Loss per epoch: training and the leaky validation part fall together. {title}.")
+figure = plots.lines(
+    range(1, leaky_epochs + 1), judged, title=title, xlabel="epoch", ylabel="loss"
+)
+plots.show(
+    figure,
+    alt=f"Loss per epoch: training and the leaky validation part fall together. {title}.",
+)
 
 # %% [markdown]
 # Admire the score, and then look at *their* line. It follows the training loss down, epoch by epoch, while the loss
@@ -1014,10 +1133,13 @@ ours = DatasetDict(
 )
 ready = data.tokenize(ours, tokenizer, max_length=64)
 clean = make_trainer(
-    "clean-split", lora_model(every_matrix), ready["train"],
+    "clean-split",
+    lora_model(every_matrix),
+    ready["train"],
     {"ours": ready["validation"], "fresh": tokens["fresh"]},
-    num_train_epochs=leaky_epochs, learning_rate=rate,
-)  # fmt: skip
+    num_train_epochs=leaky_epochs,
+    learning_rate=rate,
+)
 clean_run = training.train(clean, "clean-split")
 
 # %%
@@ -1027,7 +1149,10 @@ for name, run, part, parts in (
 ):
     judge, open_air = (per_epoch(run, f"eval_{who}_accuracy")[-1] for who in (part, "fresh"))
     texts = len({data.text_hash(text) for text in parts["validation"]["text"]})
-    print(f"{name:<14} says {judge:.1%} (on {texts} different texts); new sentences say {open_air:.1%}")
+    print(
+        f"{name:<14} says {judge:.1%} (on {texts} different texts); "
+        f"new sentences say {open_air:.1%}"
+    )
 leak_points = 100 * (scores["theirs"] - scores["fresh"])
 losses_by_hash = per_epoch(clean_run, "eval_ours_loss")
 print("validation loss by epoch, split by hash:", [round(loss, 2) for loss in losses_by_hash])
@@ -1059,7 +1184,7 @@ choices = {
 
 # %%
 def study_run(name, model):
-    """Train on the study sentences, save the adapter; returns the model and its accuracy on new sentences."""
+    """Train on the study sentences, save the adapter; return the model and its accuracy."""
     training.train(make_trainer(name, model, study, tokens["fresh"], **choices), name)
     model.save_pretrained(folder / name)
     return model, accuracy(model)
@@ -1076,7 +1201,8 @@ def file_size(name):
 # %%
 healthy, healthy_accuracy = study_run("healthy", lora_model(query_value))
 print(
-    f"healthy: {healthy_accuracy:.1%} of the new sentences right, adapter file {file_size('healthy'):,} bytes"
+    f"healthy: {healthy_accuracy:.1%} of the new sentences right, "
+    f"adapter file {file_size('healthy'):,} bytes"
 )
 
 # %% [markdown]
@@ -1104,7 +1230,10 @@ print("A: loaded from its file, five times:", ", ".join(f"{score:.1%}" for score
 # %%
 tutorial = [query_value[0], "v_proj"]
 patient_b, b_accuracy = study_run("patient-b", lora_model(tutorial))
-print(f"B: {b_accuracy:.1%} of the new sentences right, adapter file {file_size('patient-b'):,} bytes")
+print(
+    f"B: {b_accuracy:.1%} of the new sentences right, "
+    f"adapter file {file_size('patient-b'):,} bytes"
+)
 
 # %% [markdown]
 # **Patient C.** The healthy model, moved to a server. Somebody has tidied up there: "I put a tokenizer into the
@@ -1118,37 +1247,54 @@ server_tokenizer = AutoTokenizer.from_pretrained(folder / "server")
 on_server = data.tokenize(fresh, server_tokenizer, max_length=64)
 c_accuracy = accuracy(healthy, on_server)
 sure = torch.tensor(training.predict(healthy, on_server)).softmax(dim=1).amax(dim=1).mean()
-print(f"C: on the server {c_accuracy:.1%} right, mean confidence {sure:.0%}; no message of any kind")
+print(
+    f"C: on the server {c_accuracy:.1%} right, "
+    f"mean confidence {sure:.0%}; no message of any kind"
+)
 
 # %% [markdown]
 # **Patient D.** SmolLM2 learns headlines. "Look at that loss! A few steps, and it is nearly perfect."
 
 # %%
-pupils = [lesson_of(article) for article in articles["train"].select(range(settings.pick(smoke=8, cpu=24)))]
+pupils = [
+    lesson_of(article)
+    for article in articles["train"].select(range(settings.pick(smoke=8, cpu=24)))
+]
 exam = [
-    lesson_of(article) for article in articles["validation"].select(range(settings.pick(smoke=4, cpu=16)))
+    lesson_of(article)
+    for article in articles["validation"].select(range(settings.pick(smoke=4, cpu=16)))
 ]
 
 
 def as_rows(lessons, label_maker):
     ids, mask, prompts = padded(lessons)
-    columns = {"input_ids": ids, "attention_mask": mask, "labels": label_maker(ids, mask, prompts)}
+    columns = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "labels": label_maker(ids, mask, prompts),
+    }
     return Dataset.from_dict({name: part.tolist() for name, part in columns.items()})
 
 
 # %%
 def headline_writer(name, label_maker):
     set_seed(lab.seed)
-    base = AutoModelForCausalLM.from_pretrained(models.source("decoder"), **training.load_options("decoder"))
+    base = AutoModelForCausalLM.from_pretrained(
+        models.source("decoder"), **training.load_options("decoder")
+    )
     targets = models.lora_targets(base)
     model = get_peft_model(
         base, LoraConfig(r=8, lora_alpha=16, target_modules=targets, task_type="CAUSAL_LM")
     )
     training.keep_adapters_precise(model)
     args = training.arguments(
-        name, num_train_epochs=settings.pick(smoke=1, cpu=2), per_device_train_batch_size=4,
-        learning_rate=2e-3, logging_steps=1, save_strategy="no",
-    )  # fmt: skip
+        name,
+        num_train_epochs=settings.pick(smoke=1, cpu=2),
+        per_device_train_batch_size=4,
+        learning_rate=2e-3,
+        logging_steps=1,
+        save_strategy="no",
+    )
     trainer = Trainer(model=model, args=args, train_dataset=as_rows(pupils, label_maker))
     return model, per_epoch(training.train(trainer, name), "loss")
 
@@ -1166,18 +1312,26 @@ print("D: training loss by step:", [round(loss, 2) for loss in d_losses])
 longest_headline = settings.pick(smoke=6, cpu=14)
 
 
+# %%
 def headlines(model, lessons):
     """What the editor wrote, and what the model writes after the article, greedily."""
     for ids, prompt in lessons:
         start = torch.tensor([ids[:prompt]], device=model.device)
         with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16):
             made = model.eval().generate(
-                input_ids=start, attention_mask=torch.ones_like(start), max_new_tokens=longest_headline,
-                do_sample=False, pad_token_id=writer.pad_token_id,
-            )  # fmt: skip
-        yield writer.decode(made[0, prompt:]).strip().splitlines()[:1], writer.decode(ids[prompt:-1]).strip()
+                input_ids=start,
+                attention_mask=torch.ones_like(start),
+                max_new_tokens=longest_headline,
+                do_sample=False,
+                pad_token_id=writer.pad_token_id,
+            )
+        yield (
+            writer.decode(made[0, prompt:]).strip().splitlines()[:1],
+            writer.decode(ids[prompt:-1]).strip(),
+        )
 
 
+# %%
 for made, editor in headlines(patient_d, exam[: settings.pick(smoke=1, cpu=3)]):
     print(f"editor: {editor}\n     D: {' '.join(made)}")
 
@@ -1200,7 +1354,10 @@ def from_file(config):
     }
     args = TrainingArguments(**config, **quiet, max_steps=1, disable_tqdm=True)
     trainer = Trainer(
-        model=lora_model(query_value), args=args, train_dataset=tokens["few"], data_collator=collator
+        model=lora_model(query_value),
+        args=args,
+        train_dataset=tokens["few"],
+        data_collator=collator,
     )
     trainer.create_optimizer()
     return trainer.optimizer.param_groups[0]["lr"]
@@ -1298,13 +1455,19 @@ misconceptions = [
 
 # %%
 figure = plots.dots(
-    [a_accuracy, *reloads], ["in its notebook", *(f"loaded, head {seed}" for seed in range(5))],
-    reference=0.5, reference_label="a coin", xlabel="accuracy on new sentences",
+    [a_accuracy, *reloads],
+    ["in its notebook", *(f"loaded, head {seed}" for seed in range(5))],
+    reference=0.5,
+    reference_label="a coin",
+    xlabel="accuracy on new sentences",
     title=f"One adapter file, five heads: {min(reloads):.0%} to {max(reloads):.0%}",
-)  # fmt: skip
+)
 plots.show(
     figure,
-    alt=f"Accuracy in the notebook {a_accuracy:.0%}; after loading {min(reloads):.0%} to {max(reloads):.0%}.",
+    alt=(
+        f"Accuracy in the notebook {a_accuracy:.0%}; "
+        f"after loading {min(reloads):.0%} to {max(reloads):.0%}."
+    ),
 )
 
 # %% [markdown]
@@ -1321,7 +1484,10 @@ def head_is_frozen(model):
 
 
 again = [accuracy(loaded("healthy", seed)) for seed in range(5)]
-print("healthy, loaded five times beside five heads:", ", ".join(f"{score:.1%}" for score in again))
+print(
+    "healthy, loaded five times beside five heads:",
+    ", ".join(f"{score:.1%}" for score in again),
+)
 case("frozen head", "what trains", head_is_frozen(patient_a), head_is_frozen(healthy))
 
 # %% [markdown]
@@ -1339,11 +1505,22 @@ def unmatched(model, asked):
     return sorted(set(asked) - adapted)
 
 
+# %%
 _, nothing_message = attempt(lambda: lora_model(["q_proj", "v_proj"]))
 print(textwrap.shorten(nothing_message, 150))
 print("B asked for", tutorial, "and no layer is called", unmatched(patient_b, tutorial))
-case("targets that match nothing", "message", nothing_message, attempt(lambda: lora_model(query_value))[1])
-case("half of the targets", "what trains", unmatched(patient_b, tutorial), unmatched(healthy, query_value))
+case(
+    "targets that match nothing",
+    "message",
+    nothing_message,
+    attempt(lambda: lora_model(query_value))[1],
+)
+case(
+    "half of the targets",
+    "what trains",
+    unmatched(patient_b, tutorial),
+    unmatched(healthy, query_value),
+)
 
 # %% [markdown]
 # The opposite happens as well. Somebody wants to adapt what comes out of attention, sees that in a BERT this
@@ -1353,7 +1530,10 @@ case("half of the targets", "what trains", unmatched(patient_b, tutorial), unmat
 bert = models.build_empty("bert-base")
 wide = get_peft_model(bert, LoraConfig(r=8, target_modules=["dense"], task_type="SEQ_CLS"))
 kinds = pd.Series(
-    [re.sub(r"layer\.\d+\.", "", name.partition("bert.")[2]) for name in wide.targeted_module_names]
+    [
+        re.sub(r"layer\.\d+\.", "", name.partition("bert.")[2])
+        for name in wide.targeted_module_names
+    ]
 )
 print(kinds.value_counts().to_string())
 
@@ -1376,11 +1556,15 @@ for name, maker in (("its own tokenizer", tokenizer), ("the server's", server_to
 def garbled(maker, text):
     """The model's own tokenizer does not get the words back."""
     back = tokenizer.decode(maker(text)["input_ids"], skip_special_tokens=True)
-    return len(set(back.lower().split()) & set(text.lower().split())) < 0.5 * len(set(text.lower().split()))
+    meant, back = set(text.lower().split()), set(back.lower().split())
+    return len(back & meant) < 0.5 * len(meant)
 
 
-case("wrong tokenizer", "batch", garbled(server_tokenizer, sentence), garbled(tokenizer, sentence))
-print(f"{c_accuracy:.1%} right with the server's tokenizer, {accuracy(healthy):.1%} with its own")
+look_c, look_healthy = garbled(server_tokenizer, sentence), garbled(tokenizer, sentence)
+case("wrong tokenizer", "batch", look_c, look_healthy)
+print(
+    f"{c_accuracy:.1%} right with the server's tokenizer, {accuracy(healthy):.1%} with its own"
+)
 
 # %% [markdown]
 # A vocabulary *larger* than the table would have been a kindness: the first id beyond its end stops the run. The
@@ -1399,7 +1583,9 @@ parts = {
     "article": (place < torch.tensor(prompts)[:, None]) & (mask == 1),
     "headline": (place >= torch.tensor(prompts)[:, None]) & (mask == 1),
 }
-shares = {name: (counted & where).sum().item() / counted.sum().item() for name, where in parts.items()}
+shares = {
+    name: (counted & where).sum().item() / counted.sum().item() for name, where in parts.items()
+}
 print(", ".join(f"{name} {share:.0%}" for name, share in shares.items()))
 
 # %% [markdown]
@@ -1492,7 +1678,11 @@ scholar, mended_losses = headline_writer("headlines-mended", mask_labels)
 series = {"D: everything counts": d_losses, "mended: the headline counts": mended_losses}
 title = f"The broken run reports {d_losses[-1]:.1f}, the mended one {mended_losses[-1]:.1f}"
 figure = plots.lines(
-    range(1, len(d_losses) + 1), series, title=title, xlabel="step", ylabel="training loss as logged"
+    range(1, len(d_losses) + 1),
+    series,
+    title=title,
+    xlabel="step",
+    ylabel="training loss as logged",
 )
 plots.show(figure, alt=f"Logged training loss of both runs. {title}: each counts other tokens.")
 
@@ -1505,15 +1695,25 @@ plots.show(figure, alt=f"Logged training loss of both runs. {title}: each counts
 # %%
 def headline_loss(model):
     ids, mask, prompts = padded(exam)
-    inputs = {"input_ids": ids, "attention_mask": mask, "labels": mask_labels(ids, mask, prompts)}
+    inputs = {
+        "input_ids": ids,
+        "attention_mask": mask,
+        "labels": mask_labels(ids, mask, prompts),
+    }
     with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16):
-        return model.eval()(**{name: part.to(model.device) for name, part in inputs.items()}).loss.item()
+        return model.eval()(
+            **{name: part.to(model.device) for name, part in inputs.items()}
+        ).loss.item()
 
 
+# %%
 with patient_d.disable_adapter():
     untrained = headline_loss(patient_d)
 d_loss, mended_loss = headline_loss(patient_d), headline_loss(scholar)
-print(f"loss per headline token: untrained {untrained:.2f}, patient D {d_loss:.2f}, mended {mended_loss:.2f}")
+print(
+    f"loss per headline token: untrained {untrained:.2f}, "
+    f"patient D {d_loss:.2f}, mended {mended_loss:.2f}"
+)
 for made, editor in headlines(scholar, exam[: settings.pick(smoke=1, cpu=3)]):
     print(f"editor: {editor}\nmended: {' '.join(made)}")
 
@@ -1524,7 +1724,9 @@ def counts_padding(label_maker):
     return bool(((label_maker(ids, mask, prompts) != -100) & (mask == 0)).any())
 
 
-case("labels without a mask", "batch", counts_padding(their_labels), counts_padding(mask_labels))
+case(
+    "labels without a mask", "batch", counts_padding(their_labels), counts_padding(mask_labels)
+)
 
 # %% [markdown]
 # ### E: a number that is a text
@@ -1562,10 +1764,15 @@ print(table.to_string())
 found = table[table.broken & ~table.mended].look.value_counts()
 errors = int((table.broken & (table.look == "message")).sum())
 figure = plots.bars(
-    list(found.index), found.to_list(), xlabel="broken runs (of 12) that this look finds",
+    list(found.index),
+    found.to_list(),
+    xlabel="broken runs (of 12) that this look finds",
     title=f"{errors} of {len(table)} broken runs stopped with a message",
-)  # fmt: skip
-plots.show(figure, alt="Broken runs found by each look: " + ", ".join(f"{k} {v}" for k, v in found.items()))
+)
+plots.show(
+    figure,
+    alt="Broken runs found by each look: " + ", ".join(f"{k} {v}" for k, v in found.items()),
+)
 guess.compare(errors)
 
 # %% [markdown]
@@ -1577,7 +1784,7 @@ guess.compare(errors)
 # %%
 my_flow = """
 1. message: read the last line first. Does it name a type, a shape, a name, or memory?
-2. batch: decode one example with the model's own tokenizer. Which labels count, on which tokens?
+2. batch: decode one example with the model's own tokenizer. Which labels count, where?
 3. what trains: are all the names I asked for there? Is the head?
 4. twins: does any fingerprint stand on both sides?
 5. start: is the first loss near ln K?
@@ -1616,7 +1823,8 @@ progress.write_journal("day10", my_lesson)
 results = {
     "errors_among_twelve": errors,
     "found_by_a_look": int(found.sum()),
-    "overfit_ratio": per_epoch(too_long, "eval_loss")[-1] / min(per_epoch(too_long, "eval_loss")),
+    "overfit_ratio": per_epoch(too_long, "eval_loss")[-1]
+    / min(per_epoch(too_long, "eval_loss")),
     "hot_training_loss": per_epoch(too_hot, "loss")[-1],
     "kept_epoch": kept,
     "rescued_gradient_error": rescued,
@@ -1666,9 +1874,21 @@ assert abs(5.5 / 8 - math.log(2)) < 0.01
     {
         "question": "Two parts of a batch: one with 2 tokens, mean loss 4.0, one with 8 tokens, mean loss 1.0. What is the loss that one large batch would have?",
         "choices": [
-            ("2.5", "That is the mean of the means. The two tokens would count as much as the eight.", False),
-            ("1.6", "Right: (2 × 4.0 + 8 × 1.0) / 10. Add up first, divide once, by everything.", True),
-            ("5.0", "That is the sum of the means, which grows with the number of parts.", False),
+            (
+                "2.5",
+                "That is the mean of the means. The two tokens would count as much as the eight.",
+                False,
+            ),
+            (
+                "1.6",
+                "Right: (2 × 4.0 + 8 × 1.0) / 10. Add up first, divide once, by everything.",
+                True,
+            ),
+            (
+                "5.0",
+                "That is the sum of the means, which grows with the number of parts.",
+                False,
+            ),
             ("1.0", "The larger part does not get all the say, only four fifths of it.", False),
         ],
         "proof": """

@@ -26,16 +26,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 
 # %%
-from labhelpers import (  # fmt: skip
-    data,
-    exercise,
-    plots,
-    progress,
-    project,
-    quiz,
-    tracking,
-    widgets,
-)
+from labhelpers import data, exercise, plots, progress, project, quiz, tracking, widgets
 
 # %% [markdown]
 # ## The brief
@@ -101,7 +92,9 @@ pd.DataFrame(overview).transpose()
 # that of the spam class, for everything else the mean over classes.
 
 # %%
-words_guess = widgets.predict("mini-words", "Score that word counts reach on your validation split", 0, 100)
+words_guess = widgets.predict(
+    "mini-words", "Score that word counts reach on your validation split", 0, 100
+)
 
 # %% [markdown]
 # ## Prepare the data
@@ -116,10 +109,15 @@ messages = sets["spam"]
 lengths = np.array([len(text) for text in messages["text"]])
 longest = np.argsort(-lengths)[:6]
 title = f"The longest message has {lengths.max():,} characters"
-figure = plots.bars([f"row {row}" for row in longest], lengths[longest], title=title, xlabel="characters")
+figure = plots.bars(
+    [f"row {row}" for row in longest], lengths[longest], title=title, xlabel="characters"
+)
 plots.show(
     figure,
-    alt=f"Bars: lengths of the six longest messages. {title}, the median one {np.median(lengths):.0f}.",
+    alt=(
+        "Bars: lengths of the six longest messages. "
+        f"{title}, the median one {np.median(lengths):.0f}."
+    ),
 )
 
 # %%
@@ -175,7 +173,9 @@ def check(answer):
     if len(result) == 2:
         return "Two of three messages. The piece before the first seam is a message, too; its label is the row's."
     if any(text.startswith(("ham", "spam")) for text, _ in result):
-        return "The label still stands in front of the text. A model would read the answer there."
+        return (
+            "The label still stands in front of the text. A model would read the answer there."
+        )
     return f"Our row has three messages in it; yours came apart into {result}."
 
 
@@ -212,7 +212,9 @@ pairs = [
 ]
 spam_share = np.mean([label == "spam" for _, label in pairs])
 print(f"{len(messages):,} rows, {len(pairs):,} messages, {spam_share:.1%} of them spam")
-assert len(pairs) == 5574  # what the paper about this collection counts (Almeida and others, 2011)
+assert (
+    len(pairs) == 5574
+)  # what the paper about this collection counts (Almeida and others, 2011)
 
 # %% [markdown]
 # Not one message more or less than the paper says. It is worth looking that number up for any set you use.
@@ -223,7 +225,10 @@ assert len(pairs) == 5574  # what the paper about this collection counts (Almeid
 texts = {kind: [text for text, label in pairs if label == kind] for kind in ("ham", "spam")}
 marks = ["£", "www", "free", "http", "love", "&lt;", "&amp;", "…"]
 table = pd.DataFrame(
-    {kind: [sum(mark in text.lower() for text in texts[kind]) for mark in marks] for kind in texts}
+    {
+        kind: [sum(mark in text.lower() for text in texts[kind]) for mark in marks]
+        for kind in texts
+    }
 )
 table.index = marks
 table.assign(**{"of these spam": (table.spam / table.sum(axis=1)).map("{:.0%}".format)})
@@ -265,7 +270,7 @@ print(clean("Ur at &lt;TIME&gt; &amp; I am  &lt;#&gt;  min late. CALL 0906170146
 # %% tags=["exercise"] exercise="weekend2_saturday/same" answer="same" minutes=8 difficulty=2
 # Return a key for a text: two texts that are one message in two copies get the same key, others
 # do not.
-# What should not count: upper and lower case, spaces, punctuation, and which digits a number has.
+# What should not count: upper and lower case, spaces, punctuation, which digits a number has.
 def same(text): ...
 
 
@@ -319,7 +324,10 @@ misconceptions = [
         "def same(text):\n    return re.sub(r'\\d', '0', re.sub(r'[\\W_]+', ' ', text.lower())).strip()[:20]",
         "that begin alike",
     ),
-    ("def same(text):\n    return re.sub(r'\\d', '0', re.sub(r'[\\W_]+', ' ', text)).strip()", "Shouting"),
+    (
+        "def same(text):\n    return re.sub(r'\\d', '0', re.sub(r'[\\W_]+', ' ', text)).strip()",
+        "Shouting",
+    ),
 ]
 
 # %% [markdown]
@@ -335,6 +343,7 @@ def leaked(version):
     return sum(same(text) in known for text in test)
 
 
+# %%
 plain = [text for text, _ in cleaned]
 versions = {
     "as it came": plain,
@@ -342,11 +351,18 @@ versions = {
     "copies by key out": list({same(text): text for text in plain}.values()),
 }
 leaks = {title: leaked(version) for title, version in versions.items()}
-title = f"Exact matching leaves {leaks['exact copies out']} of {leaks['as it came']} leaks in place"
-figure = plots.bars(
-    list(leaks), list(leaks.values()), title=title, xlabel="test messages that training has seen"
+title = (
+    f"Exact matching leaves {leaks['exact copies out']} of {leaks['as it came']} leaks in place"
 )
-plots.show(figure, alt=f"Bars: leaked test messages for three ways of removing copies. {title}.")
+figure = plots.bars(
+    list(leaks),
+    list(leaks.values()),
+    title=title,
+    xlabel="test messages that training has seen",
+)
+plots.show(
+    figure, alt=f"Bars: leaked test messages for three ways of removing copies. {title}."
+)
 
 # %% [markdown]
 # The news have the same disease in another place. An article was filed twice, under two headlines. Whoever puts the
@@ -357,7 +373,10 @@ news = sets["topics"]
 by_body = len(news) - len({same(text) for text in news["text"]})
 titled = [f"{head} {text}" for head, text in zip(news["headline"], news["text"], strict=True)]
 by_both = len(news) - len({same(text) for text in titled})
-print(f"{by_body} copies by body, {by_both} by headline and body: {by_body - by_both} would slip through")
+print(
+    f"{by_body} copies by body, {by_both} by headline and body: "
+    f"{by_body - by_both} would slip through"
+)
 
 # %% [markdown]
 # Now your project. Clean, keep one of each, split 60:20:20, keep. (Why not 80:10:10? One message in eight is spam.
@@ -366,20 +385,32 @@ print(f"{by_body} copies by body, {by_both} by headline and body: {by_body - by_
 # %%
 if source == "spam":
     features = messages.select_columns(["text", "label"]).features
-    numbered = {"text": [text for text, _ in cleaned], "label": [names.index(label) for _, label in cleaned]}
+    numbered = {
+        "text": [text for text, _ in cleaned],
+        "label": [names.index(label) for _, label in cleaned],
+    }
     raw = Dataset.from_dict(numbered, features=features)
 else:
-    raw = data.load(source)  # your own file: data.load(source, text="…", label="…") names its columns
+    raw = data.load(
+        source
+    )  # your own file: data.load(source, text="…", label="…") names its columns
 
 one_each = project.one_of_each(raw)
-print(f"{len(raw):,} texts, {len(raw) - len(one_each):,} of them copies or disputed, {len(one_each):,} kept")
+print(
+    f"{len(raw):,} texts, {len(raw) - len(one_each):,} "
+    f"of them copies or disputed, {len(one_each):,} kept"
+)
 
 # %%
-if lab.max_examples and len(one_each) > lab.max_examples:  # the smoke profile, which only tries things out
+if (
+    lab.max_examples and len(one_each) > lab.max_examples
+):  # the smoke profile, which only tries things out
     one_each = one_each.shuffle(seed=data.SPLIT_SEED).select(range(lab.max_examples))
 
 project.keep(mine, data.split(one_each, project.FRACTIONS))
-splits = project.splits(mine)  # train and validation. The test stays in the folder until tomorrow evening.
+splits = project.splits(
+    mine
+)  # train and validation. The test stays in the folder until tomorrow evening.
 
 # %% [markdown]
 # `project.splits` has no test split in it. There is `project.open_test`, and it refuses to open before you
@@ -392,21 +423,27 @@ splits = project.splits(mine)  # train and validation. The test stays in the fol
 
 # %%
 truth = np.array([label == "spam" for _, label in cleaned])
+signs = "00000|£|www|http"
 filters = {
     "let all through": np.zeros(len(cleaned), bool),
     "long numbers": np.array(["00000" in text for text, _ in cleaned]),
-    "long numbers, £, links": np.array([bool(re.search("00000|£|www|http", text)) for text, _ in cleaned]),
+    "long numbers, £, links": np.array([bool(re.search(signs, text)) for text, _ in cleaned]),
 }
+
+# %%
 judged = {
     title: {
         "accuracy": (said == truth).mean(),
         "recall": said[truth].mean(),  # share of the spam that is found
-        "precision": truth[said].mean() if said.any() else np.nan,  # share of the flags that are right
+        # Precision is the share of the flags that are right.
+        "precision": truth[said].mean() if said.any() else np.nan,
         "F1 of spam": f1_score(truth, said, zero_division=0),
     }
     for title, said in filters.items()
 }
-pd.DataFrame(judged).transpose().map(lambda share: "none" if np.isnan(share) else f"{share:.1%}")
+pd.DataFrame(judged).transpose().map(
+    lambda share: "none" if np.isnan(share) else f"{share:.1%}"
+)
 
 # %% [markdown]
 # Accuracy calls the first filter a good one, and it never did anything. That is the trap of a rare class: the majority
@@ -417,7 +454,7 @@ pd.DataFrame(judged).transpose().map(lambda share: "none" if np.isnan(share) els
 
 
 # %% tags=["exercise"] exercise="weekend2_saturday/cost" answer="cost" minutes=8 difficulty=1
-# truth, said: arrays of True/False, one entry per message: is it spam, and did the filter say so?
+# truth, said: arrays of True/False, one entry per message: is it spam, did the filter say so?
 # A spam that gets through costs 1, a wanted message that is hidden costs `hidden`. Return the
 # mean cost per message.
 def cost(truth, said, hidden=20): ...
@@ -481,22 +518,35 @@ misconceptions = [
 
 # %%
 prices = [1, 3, 10, 30, 100, 300]
-curves = {title: [cost(truth, said, price) for price in prices] for title, said in filters.items()}
+curves = {
+    title: [cost(truth, said, price) for price in prices] for title, said in filters.items()
+}
 cheapest = [min(curves, key=lambda title: curves[title][at]) for at in range(len(prices))]
+
+# %%
 figure, axes = plt.subplots(figsize=(7.2, 3.2))
 for title, curve in curves.items():
     axes.plot(prices, curve, marker="o", label=title)
 headline = f"Which filter is best depends on the price: {len(set(cheapest))} different winners"
-axes.set(xscale="log", yscale="log", title=headline, xlabel="price of a hidden message (a spam let through costs 1)",
-         ylabel="mean cost per message")  # fmt: skip
+axes.set(
+    xscale="log",
+    yscale="log",
+    title=headline,
+    xlabel="price of a hidden message (a spam let through costs 1)",
+    ylabel="mean cost per message",
+)
 axes.set_xticks(prices, prices)
 axes.set_yticks([0.02, 0.05, 0.1, 0.2, 0.5], ["0.02", "0.05", "0.1", "0.2", "0.5"])
 axes.minorticks_off()
 axes.legend(fontsize=9)
 plots.show(
-    figure, alt=f"Mean cost of three filters against the price of hiding a wanted message. {headline}."
+    figure,
+    alt=f"Mean cost of three filters against the price of hiding a wanted message. {headline}.",
 )
-print(", ".join(f"price {price}: {winner}" for price, winner in zip(prices, cheapest, strict=True)))
+
+# %%
+for price, winner in zip(prices, cheapest, strict=True):
+    print(f"price {price}: {winner}")
 
 # %% [markdown]
 # Read the figure from left to right: it is the same three filters and the same messages all the way. Only the question
@@ -520,17 +570,25 @@ def score(truth, predicted):
 
 def word_counts(**options):
     return make_pipeline(
-        TfidfVectorizer(sublinear_tf=True, **options), LogisticRegression(class_weight="balanced")
+        TfidfVectorizer(sublinear_tf=True, **options),
+        LogisticRegression(class_weight="balanced"),
     )
 
 
 # %%
 train, validation = splits["train"], splits["validation"]
 answers = {}
-for title, model in {"majority": DummyClassifier(strategy="most_frequent"), "tf-idf": word_counts()}.items():
-    model.fit(train["text"][:], train["label"][:])  # fit on train only: the vectoriser is a part of the model
+for title, model in {
+    "majority": DummyClassifier(strategy="most_frequent"),
+    "tf-idf": word_counts(),
+}.items():
+    model.fit(
+        train["text"][:], train["label"][:]
+    )  # fit on train only: the vectoriser is a part of the model
     answers[title] = model.predict(validation["text"][:])
-    found, accuracy = (measure(validation["label"][:], answers[title]) for measure in (score, accuracy_score))
+    found, accuracy = (
+        measure(validation["label"][:], answers[title]) for measure in (score, accuracy_score)
+    )
     project.note(mine, "baseline", name=title, score=found, accuracy=accuracy)
     print(f"{title:<9} score {found:.1%}   accuracy {accuracy:.1%}")
 
@@ -543,25 +601,38 @@ words_guess.compare(100 * baseline)
 
 
 # %%
-UNITS = {"words": {}, "characters": {"analyzer": "char_wb", "ngram_range": (2, 4), "max_features": 20_000}}
+UNITS = {
+    "words": {},
+    "characters": {"analyzer": "char_wb", "ngram_range": (2, 4), "max_features": 20_000},
+}
 
 
 def learnt_from(size, unit, judge):
-    """Score, in per cent, of word counts that learnt from so many texts, each cut at 1,500 characters."""
+    """Score in per cent of word counts that learnt from `size` texts of 1,500 characters."""
     few = train.select(range(size))
-    model = word_counts(**UNITS[unit]).fit([text[:1500] for text in few["text"]], few["label"][:])
-    return 100 * judge(validation["label"][:], model.predict([text[:1500] for text in validation["text"]]))
+    model = word_counts(**UNITS[unit]).fit(
+        [text[:1500] for text in few["text"]], few["label"][:]
+    )
+    return 100 * judge(
+        validation["label"][:], model.predict([text[:1500] for text in validation["text"]])
+    )
 
 
 # %%
 def learning_curve(unit="words", measure="score"):
-    sizes = [size for size in (60, 120, 250, 500, 1000, 2000) if size < len(train)] + [len(train)]
+    sizes = [size for size in (60, 120, 250, 500, 1000, 2000) if size < len(train)]
+    sizes.append(len(train))
     judge = {"score": score, "accuracy": accuracy_score}[measure]
     values = [learnt_from(size, unit, judge) for size in sizes]
     title = (
-        f"{unit.capitalize()}: {values[0]:.1f} % with {sizes[0]} texts, {values[-1]:.1f} % with {sizes[-1]:,}"
+        f"{unit.capitalize()}: {values[0]:.1f} % with {sizes[0]} texts, "
+        f"{values[-1]:.1f} % with {sizes[-1]:,}"
     )
-    figure = plots.lines(sizes, {unit: values}, log_x=True, title=title, xlabel="training texts (log scale)", ylabel=f"{measure} on validation (%)")  # fmt: skip
+    captions = {
+        "xlabel": "training texts (log scale)",
+        "ylabel": f"{measure} on validation (%)",
+    }
+    figure = plots.lines(sizes, {unit: values}, log_x=True, title=title, **captions)
     figure.axes[0].set_xticks(sizes, [f"{size:,}" for size in sizes])
     figure.axes[0].minorticks_off()
     plots.show(figure, alt=f"Learning curve of the word-count baseline. {title}.")
@@ -652,10 +723,12 @@ wobble = noise(np.array(validation["label"]), answers["tf-idf"], score)
 of_accuracy = noise(np.array(validation["label"]), answers["tf-idf"], accuracy_score)
 rare = int(min(np.bincount(validation["label"])))
 print(
-    f"The baseline's score moves by {100 * wobble:.1f} points from sample to sample, its accuracy by {100 * of_accuracy:.1f}."
+    f"The baseline's score moves by {100 * wobble:.1f} points from "
+    f"sample to sample, its accuracy by {100 * of_accuracy:.1f}."
 )
 print(
-    f"({len(validation):,} validation texts, {rare} of the rarest class. Models compared on the same texts move together, so their difference moves less.)"
+    f"({len(validation):,} validation texts, {rare} of the rarest class. "
+    "Models compared on the same texts move together, so their difference moves less.)"
 )
 
 # %% [markdown]
@@ -672,7 +745,8 @@ plan = {"question": wanted["question"], "margin": 0.02}
 plan["metric"] = f"F1 of {wanted['focus']}" if wanted["focus"] else "mean F1 of all classes"
 project.note(mine, "plan", focus=wanted["focus"], **plan)
 print(
-    f"{plan['question']} Yes, if the {plan['metric']} grows by more than {100 * plan['margin']:.0f} points."
+    f"{plan['question']} Yes, if the {plan['metric']} "
+    f"grows by more than {100 * plan['margin']:.0f} points."
 )
 
 # %% [markdown]
@@ -709,7 +783,9 @@ tracking.record("glued_messages", len(pairs) - len(messages))
 tracking.record("leaks_exact", leaks["exact copies out"])
 tracking.record("kept_texts", sum(row.total() for row in project.counts(mine).values()))
 tracking.record("baseline_score", baseline)
-tracking.record("majority_accuracy", accuracy_score(validation["label"][:], answers["majority"]))
+tracking.record(
+    "majority_accuracy", accuracy_score(validation["label"][:], answers["majority"])
+)
 tracking.record("score_noise", wobble)
 tracking.record("checks_passed", sum(finding.passed for finding in findings[:5]))
 
@@ -746,8 +822,16 @@ assert accuracy_score(truth, said) == 0.87 and f1_score(truth, said, zero_divisi
                 "Right. Clean first, then remove copies, then split.",
                 True,
             ),
-            ("The labels no longer fit the texts.", "Cleaning changes texts, not their order.", False),
-            ("The split is no longer stratified.", "Nobody moved; the shares are as they were.", False),
+            (
+                "The labels no longer fit the texts.",
+                "Cleaning changes texts, not their order.",
+                False,
+            ),
+            (
+                "The split is no longer stratified.",
+                "Nobody moved; the shares are as they were.",
+                False,
+            ),
         ],
         "proof": """
 import re
@@ -787,7 +871,11 @@ assert text_hash(re.sub(r"\\d", "0", train)) == text_hash(re.sub(r"\\d", "0", te
                 "Right. With 4 misses expected, two more or less are ordinary.",
                 True,
             ),
-            ("Only if accuracy grew as well.", "Accuracy is mostly about the other class.", False),
+            (
+                "Only if accuracy grew as well.",
+                "Accuracy is mostly about the other class.",
+                False,
+            ),
             (
                 "Yes, if three seeds agree.",
                 "Seeds tell about training. The same 24 messages can flatter all three.",

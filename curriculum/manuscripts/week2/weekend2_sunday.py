@@ -27,29 +27,13 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.metrics import f1_score
 from sklearn.pipeline import make_pipeline
-from transformers import (
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    set_seed,
-)
+from transformers import AutoModelForSequenceClassification, AutoTokenizer
+from transformers import DataCollatorWithPadding, Trainer, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 # %%
-from labhelpers import (  # fmt: skip
-    data,
-    exercise,
-    models,
-    plots,
-    progress,
-    project,
-    quiz,
-    timetable,
-    tracking,
-    training,
-    widgets,
-)
+from labhelpers import data, exercise, models, plots, progress, project, quiz, timetable
+from labhelpers import tracking, training, widgets
 
 # %% [markdown]
 # ## Where you stand
@@ -106,7 +90,11 @@ def build(method, seed):
     if method == "full":
         return model
     recipe = LoraConfig(
-        r=8, lora_alpha=16, lora_dropout=0.05, target_modules=models.lora_targets(model), task_type="SEQ_CLS"
+        r=8,
+        lora_alpha=16,
+        lora_dropout=0.05,
+        target_modules=models.lora_targets(model),
+        task_type="SEQ_CLS",
     )
     model = get_peft_model(model, recipe)
     training.keep_adapters_precise(model)
@@ -122,7 +110,8 @@ most = settings.pick(smoke=64, cpu=1200 if max_length == 64 else 800, gpu=100_00
 small = tokens["train"].select(range(min(most, len(tokens["train"]))))
 cut = np.mean([len(ids) == max_length for ids in tokens["train"]["input_ids"]])
 print(
-    f"{len(small):,} of {len(tokens['train']):,} training texts, at most {max_length} tokens each; {cut:.0%} are cut"
+    f"{len(small):,} of {len(tokens['train']):,} training texts, "
+    f"at most {max_length} tokens each; {cut:.0%} are cut"
 )
 
 # %% [markdown]
@@ -134,7 +123,9 @@ print(
 
 # %%
 def word_counts():
-    return make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(class_weight="balanced"))
+    return make_pipeline(
+        TfidfVectorizer(sublinear_tf=True), LogisticRegression(class_weight="balanced")
+    )
 
 
 def as_read(part):
@@ -144,7 +135,9 @@ def as_read(part):
 same_reading = word_counts().fit(as_read(small), small["labels"][:])
 handicapped = score(truth, same_reading.predict(as_read(tokens["validation"])))
 project.note(mine, "baseline", name="tf-idf, same reading", score=handicapped)
-print(f"word counts: {baselines['tf-idf']:.1%}; reading what the network reads: {handicapped:.1%}")
+print(
+    f"word counts: {baselines['tf-idf']:.1%}; reading what the network reads: {handicapped:.1%}"
+)
 
 # %% [markdown]
 # The plan speaks of the full word counts, and so will the verdict: nobody handicaps a word count in real life. But the
@@ -158,10 +151,17 @@ print(f"word counts: {baselines['tf-idf']:.1%}; reading what the network reads: 
 
 # %%
 their_runs = pd.DataFrame(
-    [("full", 5e-5, 1), *itertools.product(["LoRA"], [2e-4, 5e-4, 1e-3, 2e-3], [1, 2, 3]), ("QLoRA", 1e-3, 1), ("QLoRA", 5e-4, 1)],
+    [
+        ("full", 5e-5, 1),
+        *itertools.product(["LoRA"], [2e-4, 5e-4, 1e-3, 2e-3], [1, 2, 3]),
+        ("QLoRA", 1e-3, 1),
+        ("QLoRA", 5e-4, 1),
+    ],
     columns=["method", "rate", "seed"],
-)  # fmt: skip
-their_runs.groupby("method").agg(runs=("seed", "size"), rates=("rate", "nunique"), seeds=("seed", "nunique"))
+)
+their_runs.groupby("method").agg(
+    runs=("seed", "size"), rates=("rate", "nunique"), seeds=("seed", "nunique")
+)
 
 
 # %% tags=["exercise"] exercise="weekend2_sunday/unfair" answer="unfair" minutes=8 difficulty=2
@@ -192,21 +192,25 @@ def check(answer):
     repeated = [("d", 1, 1)] * 3 + [("d", 2, 1)]
     result = answer(table(*even, *few_rates, *spread, *repeated))
     if isinstance(result, str) or not hasattr(result, "__iter__"):
-        return f"Your function returned {type(result).__name__}. A set of method names is wanted."
+        return (
+            f"Your function returned {type(result).__name__}. A set of method names is wanted."
+        )
     result = set(result)
     if "a" in result:
         return "You accuse a method that tried as many rates as any other and has three seeds on one of them. It need not have three on all."
     if "b" not in result:
-        return (
-            "One method tried one rate where others tried two. Who searches more finds more; you let it pass."
-        )
+        return "One method tried one rate where others tried two. Who searches more finds more; you let it pass."
     if "c" not in result:
         return "One method has three seeds in all, but spread over two rates: no setting of it was run three times."
     if "d" not in result:
         return "One method ran the same seed three times. That is one run, copied: count different seeds."
     if result != set("bcd"):
         return f"Your answer holds {sorted(result - set('bcd'))}, which are no methods of the table."
-    return None if set(answer(table(*even))) == set() else "With one fair method alone, nobody is to blame."
+    return (
+        None
+        if set(answer(table(*even))) == set()
+        else "With one fair method alone, nobody is to blame."
+    )
 
 
 hints = [
@@ -253,10 +257,19 @@ epochs, batch_size = settings.pick(smoke=1, cpu=1, gpu=2), 8
 logits = {}  # (method, rate, seed) → what the model said about the validation texts
 
 
+# %%
 def trainer_for(method, rate, seed, order="random"):
     name = f"mini-{mine}-{method}-{rate:g}-{seed}"
-    args = training.arguments(name, learning_rate=rate, num_train_epochs=epochs, seed=seed, save_strategy="no", disable_tqdm=True,
-                              per_device_train_batch_size=batch_size, train_sampling_strategy=order)  # fmt: skip
+    args = training.arguments(
+        name,
+        learning_rate=rate,
+        num_train_epochs=epochs,
+        seed=seed,
+        save_strategy="no",
+        disable_tqdm=True,
+        per_device_train_batch_size=batch_size,
+        train_sampling_strategy=order,
+    )
     return Trainer(
         model=build(method, seed),
         args=args,
@@ -276,21 +289,21 @@ def trial(method, rate, seed):
         np.save(kept, training.predict(trainer.model, tokens["validation"]))
     logits[method, rate, seed] = np.load(kept)
     value = score(truth, logits[method, rate, seed].argmax(axis=1))
-    project.note(
-        mine, "run", method=method, setting=f"rate {rate:g}", seed=seed, score=value, seconds=run.seconds
-    )
+    result = {"seed": seed, "score": value, "seconds": run.seconds}
+    project.note(mine, "run", method=method, setting=f"rate {rate:g}", **result)
     with mlflow.start_run(run_name=f"{method} {rate:g} seed {seed}", nested=True):
         mlflow.log_params({"method": method, "rate": rate, "seed": seed, "texts": len(small)})
         mlflow.log_metric("score", value)
-    print(
-        f"{method:<5} rate {rate:g}  seed {seed}: {value:.1%}  ({run.seconds:.0f} s{', found again' if run.reused else ''})"
-    )
+    again = ", found again" if run.reused else ""
+    print(f"{method:<5} rate {rate:g}  seed {seed}: {value:.1%}  ({run.seconds:.0f} s{again})")
     return value
 
 
 # %%
 with tracking.start_run("mini-project", mine) as parent:
-    mlflow.log_params({"margin": plan["margin"], "metric": plan["metric"], "chosen_on": "validation"})
+    mlflow.log_params(
+        {"margin": plan["margin"], "metric": plan["metric"], "chosen_on": "validation"}
+    )
     for method in rates:
         tried = {rate: trial(method, rate, seeds[0]) for rate in rates[method]}
         better = max(tried, key=tried.get)
@@ -311,11 +324,14 @@ for seed in seeds:
     trainer = trainer_for("LoRA", rate, seed, order="group_by_length")
     with contextlib.redirect_stdout(io.StringIO()):
         run = training.train(trainer, f"mini-{mine}-by-length")
-    by_length[seed] = score(truth, training.predict(trainer.model, tokens["validation"]).argmax(axis=1))
+    by_length[seed] = score(
+        truth, training.predict(trainer.model, tokens["validation"]).argmax(axis=1)
+    )
     curve[seed] = [row["loss"] for row in run.history if "loss" in row]
     at_random = score(truth, logits["LoRA", rate, seed].argmax(axis=1))
     print(
-        f"seed {seed}: at random {at_random:.1%}, by length {by_length[seed]:.1%}, last loss {np.mean(curve[seed][-5:]):.2f}"
+        f"seed {seed}: at random {at_random:.1%}, by length {by_length[seed]:.1%}, "
+        f"last loss {np.mean(curve[seed][-5:]):.2f}"
     )
 
 # %% [markdown]
@@ -325,11 +341,20 @@ for seed in seeds:
 # %%
 labels, lengths = np.array(small["labels"]), [len(ids) for ids in small["input_ids"]]
 rarest, batches = np.bincount(labels).argmin(), len(small) // batch_size
-sampler = LengthGroupedSampler(batch_size, lengths=lengths, generator=torch.Generator().manual_seed(1))
-orders = {"by length": list(sampler), "at random": np.random.default_rng(1).permutation(len(small))}
+sampler = LengthGroupedSampler(
+    batch_size, lengths=lengths, generator=torch.Generator().manual_seed(1)
+)
+orders = {
+    "by length": list(sampler),
+    "at random": np.random.default_rng(1).permutation(len(small)),
+}
 dealt, longest = {}, {}
 for order, rows in orders.items():
-    dealt[order] = (labels[rows] == rarest)[: batches * batch_size].reshape(batches, batch_size).sum(axis=1)
+    dealt[order] = (
+        (labels[rows] == rarest)[: batches * batch_size]
+        .reshape(batches, batch_size)
+        .sum(axis=1)
+    )
     droughts = [len(list(run)) for empty, run in itertools.groupby(dealt[order] == 0) if empty]
     longest[order] = max(droughts, default=0)
 
@@ -338,7 +363,10 @@ figure, panels = plt.subplots(2, 1, figsize=(7.2, 3.4), sharex=True, sharey=True
 for axes, (order, found) in zip(panels, dealt.items(), strict=True):
     axes.bar(range(1, batches + 1), found, width=1)
     axes.set_ylabel(order)
-title = f"Longest row of batches without {names[rarest]}: {longest['by length']} by length, {longest['at random']} at random"
+title = (
+    f"Longest row of batches without {names[rarest]}: "
+    f"{longest['by length']} by length, {longest['at random']} at random"
+)
 panels[0].set_title(title)
 panels[1].set_xlabel(f"batch, in the order of training; height: texts of {names[rarest]} in it")
 panels[1].yaxis.get_major_locator().set_params(integer=True)
@@ -366,14 +394,26 @@ dots = [
     for (method, setting), runs in grouped.items()
     for run in runs
 ]
-spread = np.sqrt(
-    np.mean([np.var([100 * r["score"] for r in runs], ddof=1) for runs in grouped.values() if len(runs) >= 3])
-)
+often = [runs for runs in grouped.values() if len(runs) >= 3]
+variances = [np.var([100 * run["score"] for run in runs], ddof=1) for runs in often]
+spread = np.sqrt(np.mean(variances))
+
+# %%
 title = f"Another seed moves a score by about {spread:.1f} points"
-figure = plots.dots([value for _, value in dots], [label for label, _ in dots], reference=100 * baselines["tf-idf"],
-                    reference_label="word counts", title=title, xlabel=f"{plan['metric']} on validation (%)")  # fmt: skip
+figure = plots.dots(
+    [value for _, value in dots],
+    [label for label, _ in dots],
+    reference=100 * baselines["tf-idf"],
+    reference_label="word counts",
+    title=title,
+    xlabel=f"{plan['metric']} on validation (%)",
+)
 plots.show(
-    figure, alt=f"One dot per run, by method, learning rate and seed, with the baseline as a line. {title}."
+    figure,
+    alt=(
+        "One dot per run, by method, learning rate and seed, "
+        f"with the baseline as a line. {title}."
+    ),
 )
 
 
@@ -418,7 +458,9 @@ def check(answer):
     if result == ("b", "x"):
         swapped = [*runs("c", "z", 0.5, 0.6, 0.7), *runs("d", "z", 0.65, 0.66, 0.64)]
         return (
-            None if tuple(answer(swapped)) == ("d", "z") else "Right for one list of runs, not for another."
+            None
+            if tuple(answer(swapped)) == ("d", "z")
+            else "Right for one list of runs, not for another."
         )
     if result == ("a", "y"):
         return "You chose a setting with a single run. It may be lucky; it has to show two more seeds first."
@@ -463,7 +505,8 @@ gain_guess.compare(100 * (mean - baselines["tf-idf"]))
 for (how, what), runs in grouped.items():
     if len(runs) >= 3:
         print(
-            f"{how:<5} {what}: mean {project.mean_score(runs):.1%}, {np.mean([run['seconds'] for run in runs]):.0f} s per run"
+            f"{how:<5} {what}: mean {project.mean_score(runs):.1%}, "
+            f"{np.mean([run['seconds'] for run in runs]):.0f} s per run"
         )
 print(f"Chosen: {method} with {setting}")
 
@@ -489,14 +532,19 @@ predicted, confidence = probabilities.argmax(axis=1), probabilities.max(axis=1)
 def hand_over(threshold=0.9):
     levels = np.linspace(1 / len(names), 0.99, 40)
     rest = [confidence >= at for at in levels]
-    wrong = [100 * (predicted[kept] != truth[kept]).mean() if kept.any() else np.nan for kept in rest]
+    wrong = [
+        100 * (predicted[kept] != truth[kept]).mean() if kept.any() else np.nan for kept in rest
+    ]
     asked = [100 * (confidence < at).mean() for at in levels]
     sure = confidence >= threshold
     errors = (predicted[sure] != truth[sure]).sum()
     title = f"Asks about {(~sure).mean():.0%}; {errors} errors remain in {sure.sum():,} answers"
-    figure = plots.lines(asked, {"errors in its answers": wrong}, title=title, xlabel="texts handed to a person (%)", ylabel="errors (%)")  # fmt: skip
+    captions = {"xlabel": "texts handed to a person (%)", "ylabel": "errors (%)"}
+    figure = plots.lines(asked, {"errors in its answers": wrong}, title=title, **captions)
     figure.axes[0].axvline(100 * (~sure).mean(), color="#888888", lw=1)
-    plots.show(figure, alt=f"Share of errors among answered texts against the share handed over. {title}.")
+    plots.show(
+        figure, alt=f"Errors among answered texts against the share handed over. {title}."
+    )
 
 
 widgets.explore(hand_over, threshold=(0.5, 0.99, 0.01))
@@ -509,8 +557,13 @@ widgets.explore(hand_over, threshold=(0.5, 0.99, 0.01))
 mistakes = np.flatnonzero(predicted != truth)
 for row in sorted(mistakes, key=lambda row: -confidence[row])[:8]:
     text = splits["validation"]["text"][int(row)]
-    print(f"{names[truth[row]]:>13} → {names[predicted[row]]:<13} {confidence[row]:.0%}  {text[:60]}")
-print(f"\n{len(mistakes)} of {len(truth):,} validation texts are wrong (three seeds, averaged).")
+    print(
+        f"{names[truth[row]]:>13} → {names[predicted[row]]:<13} "
+        f"{confidence[row]:.0%}  {text[:60]}"
+    )
+print(
+    f"\n{len(mistakes)} of {len(truth):,} validation texts are wrong (three seeds, averaged)."
+)
 
 # %% [markdown]
 # ## Test once
@@ -543,12 +596,18 @@ def verdict(low, high, margin):
 # %% tags=["check"] exercise="weekend2_sunday/verdict"
 def check(answer):
     cases = {
-        (0.03, 0.06, 0.02): ("switch", "The whole interval lies above the margin, and you do not switch."),
+        (0.03, 0.06, 0.02): (
+            "switch",
+            "The whole interval lies above the margin, and you do not switch.",
+        ),
         (0.005, 0.015, 0.02): (
             "stay",
             "A gain between half a point and one and a half is real, but less than the two points of the plan. The plan decides.",
         ),
-        (-0.03, -0.01, 0.02): ("stay", "The whole interval is negative: the baseline is better."),
+        (-0.03, -0.01, 0.02): (
+            "stay",
+            "The whole interval is negative: the baseline is better.",
+        ),
         (0.01, 0.05, 0.02): (
             "cannot tell",
             "Between one and five points, when two were asked for: the middle lies above the margin, but the data allow less as well.",
@@ -573,7 +632,10 @@ hints = [
     "`low > margin` → switch; `high < margin` → stay; otherwise the data cannot tell.",
 ]
 misconceptions = [
-    ("def verdict(low, high, margin):\n    return 'switch' if low > 0 else 'stay'", "The plan decides"),
+    (
+        "def verdict(low, high, margin):\n    return 'switch' if low > 0 else 'stay'",
+        "The plan decides",
+    ),
     (
         "def verdict(low, high, margin):\n    return 'switch' if (low + high) / 2 > margin else 'stay'",
         "the middle lies above",
@@ -611,22 +673,36 @@ def gain(rows):
 
 everything = np.arange(len(test))
 draw = np.random.default_rng(lab.seed)
-draws = [gain(draw.integers(0, len(test), len(test))) for _ in range(settings.pick(smoke=200, cpu=1000))]
+draws = [
+    gain(draw.integers(0, len(test), len(test)))
+    for _ in range(settings.pick(smoke=200, cpu=1000))
+]
 low, high = np.quantile(draws, [0.025, 0.975])
 test_score = np.mean([score(test_truth, answers) for answers in said])
 words_score = score(test_truth, words_said)
-project.note(
-    mine, "test", score=test_score, baseline=words_score, difference=gain(everything), low=low, high=high
-)
+interval = {"difference": gain(everything), "low": low, "high": high}
+project.note(mine, "test", score=test_score, baseline=words_score, **interval)
 print(f"{method} {test_score:.1%}, word counts {words_score:.1%}, on {len(test):,} test texts")
 
 # %%
 outcome = verdict(low, high, plan["margin"])
 title = f"{method} minus word counts: {100 * gain(everything):+.1f} points. Verdict: {outcome}"
-figure = plots.interval_bars(["gain on the test"], [(100 * gain(everything), 100 * low, 100 * high)],
-                             reference=100 * plan["margin"], reference_label="asked for", title=title, xlabel="points")  # fmt: skip
-plots.show(figure, alt=f"The gain on the test with its 95 % interval beside the margin of the plan. {title}.")
-print(f"Where it was chosen, on validation, the gain was {100 * (mean - baselines['tf-idf']):+.1f} points.")
+figure = plots.interval_bars(
+    ["gain on the test"],
+    [(100 * gain(everything), 100 * low, 100 * high)],
+    reference=100 * plan["margin"],
+    reference_label="asked for",
+    title=title,
+    xlabel="points",
+)
+plots.show(
+    figure,
+    alt=f"The gain on the test with its 95 % interval beside the margin of the plan. {title}.",
+)
+print(
+    "Where it was chosen, on validation, "
+    f"the gain was {100 * (mean - baselines['tf-idf']):+.1f} points."
+)
 
 # %% [markdown]
 # The two gains need not agree, and nobody has cheated if they do not. You chose the model where it looked best, so that is
@@ -664,12 +740,17 @@ total = sum(counter.total() for counter in counts.values())
 print(f"1. The question (1 min). {plan['question']} Who would use the answer?")
 print(f"2. The data (1 min). {total:,} texts; what was wrong with them, and one example.")
 print(
-    f"3. The fair fight (1 min). Word counts first; then {len(rates)} methods, {len(listed)} runs, {len(seeds)} seeds."
+    "3. The fair fight (1 min). Word counts first; "
+    f"then {len(rates)} methods, {len(listed)} runs, {len(seeds)} seeds."
 )
 print(
-    f"4. The verdict (1 min). {100 * gain(everything):+.1f} points, interval {100 * low:+.1f} to {100 * high:+.1f}, asked for {100 * plan['margin']:.1f}: {outcome}."
+    f"4. The verdict (1 min). {100 * gain(everything):+.1f} points, interval "
+    f"{100 * low:+.1f} to {100 * high:+.1f}, asked for {100 * plan['margin']:.1f}: {outcome}."
 )
-print("5. What it gets wrong (1 min). Two mistakes, read aloud. Then stop, and ask what they would try.")
+print(
+    "5. What it gets wrong (1 min). Two mistakes, "
+    "read aloud. Then stop, and ask what they would try."
+)
 
 # %% [markdown]
 # ## Week checkpoint
@@ -721,8 +802,16 @@ quiz = [
                 "Right. Both margins are answered: zero is excluded, two is not.",
                 True,
             ),
-            ("Failure: 1.4 is less than 2.", "A gain of 2.2 is compatible with these data, too.", False),
-            ("Success, with a margin of one point.", "A margin chosen after the result is no margin.", False),
+            (
+                "Failure: 1.4 is less than 2.",
+                "A gain of 2.2 is compatible with these data, too.",
+                False,
+            ),
+            (
+                "Success, with a margin of one point.",
+                "A margin chosen after the result is no margin.",
+                False,
+            ),
         ],
         "proof": """
 from labhelpers.lesson.project import words
@@ -747,7 +836,11 @@ assert "cannot tell" in words(0.006, 0.022, 0.02)
                 "Nobody compares rates. The scores can be compared, after equal effort.",
                 False,
             ),
-            ("Because 0.5 points are always noise.", "With enough texts and seeds they need not be.", False),
+            (
+                "Because 0.5 points are always noise.",
+                "With enough texts and seeds they need not be.",
+                False,
+            ),
         ],
         "proof": """
 import numpy as np
