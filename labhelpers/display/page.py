@@ -33,13 +33,9 @@ REPAIRS = """<style>
 
 
 def show(widget: Any) -> None:
-    """Display a widget with texts that wrap and with sliders that a screen reader can name.
+    """Display a box of ipywidgets with texts that wrap, and sliders that a screen reader can name.
 
-    Args:
-        widget: an ipywidgets box. A slider in it is called by its tooltip, else by its description.
-
-    Source:
-        WCAG 2.2, success criteria 1.4.10 (reflow) and 4.1.2 (name, role, value).
+    A slider is called by its tooltip, else by its description. WCAG 2.2, 1.4.10 (reflow) and 4.1.2 (names).
     """
     from IPython.display import display
 

@@ -11,9 +11,8 @@ from . import page
 def static_text(work: float = 25, rest: float = 5) -> str:
     """Say what the timer does, where it cannot run."""
     return (
-        f"**Focus timer**: {work:g} minutes of work, {rest:g} minutes of rest. Before you start, say what will be "
-        "different when the time is up. In JupyterLab, run this cell, then press Start; Tab and Space do it too. "
-        "Run the cell again to begin anew."
+        f"**Focus timer**: {work:g} minutes of work, {rest:g} minutes of rest. Run this cell, say what will be "
+        "different when the time is up, and press Start (Tab and Space do it too). Run it again to begin anew."
     )
 
 
@@ -25,6 +24,14 @@ def show(work: float = 25, rest: float = 5) -> None:
         page.show(_widget(work * 60, rest * 60))
     else:
         print(static_text(work, rest).replace("**", ""))
+
+
+def _face(spent: float, work: float, rest: float) -> tuple[str, str]:
+    at = spent % (work + rest)
+    name, left, task = "Work", work - at, "One thing only."
+    if left <= 0:
+        name, left, task = "Rest", left + rest, "Stand up and look far away."
+    return "{} {:02d}:{:02d}".format(name, *divmod(math.ceil(left), 60)), task
 
 
 def _widget(work: float, rest: float) -> Any:
@@ -39,16 +46,11 @@ def _widget(work: float, rest: float) -> Any:
     def look(_: Any = None) -> None:
         nonlocal spent, since
         now = time.monotonic()
-        spent += 0 if since is None else now - since
-        since = now if ticks.playing else None
-        at = spent % (work + rest)
-        name, left, task = "Work", work - at, "One thing only."
-        if left <= 0:
-            name, left, task = "Rest", left + rest, "Stand up and look far away."
-        if not ticks.playing:
+        spent, since = spent + now - (since or now), now if ticks.playing else None
+        shown, task = _face(spent, work, rest)
+        if since is None:
             task = "Paused." if spent else "Say what will be different when the time is up, then press Start."
-        minutes, seconds = divmod(math.ceil(left), 60)
-        face.value = f'<span role="timer" style="font-size:1.6em">{name} {minutes:02d}:{seconds:02d}</span>'
+        face.value = f'<span role="timer" style="font-size:1.6em">{shown}</span>'
         said.value = f'<span role="status">{task}</span>'
         button.description = "Pause" if ticks.playing else "Start"
 

@@ -64,6 +64,7 @@ def explore(function: Callable[..., Any], **controls: Any) -> Exploration:
         LabError: when a control is none of these or the function does not take it; without a browser also when
             the function fails, so that a check notices.
     """
+    controls = {name: _checked(name, control) for name, control in controls.items()}
     starts = {name: _start(function, name, control) for name, control in controls.items()}
     try:
         inspect.signature(function).bind(**starts)
@@ -108,9 +109,22 @@ def tokenizer_explorer(tokenizers: Mapping[str, Any], text: str, max_length: int
     widget_page.show(ipywidgets.VBox([box, hint, page]))
 
 
+def _checked(name: str, control: Any) -> Any:
+    """Complain about a control that cannot be built; give a slider its step."""
+    if isinstance(control, bool | str) or (isinstance(control, list) and control):
+        return control
+    numeric = isinstance(control, tuple) and all(
+        type(part) in (int, float) and math.isfinite(part) for part in control
+    )
+    if not numeric or len(control) not in (2, 3) or control[0] >= control[1] or min(control[2:], default=1) <= 0:
+        wanted = f"{CONTROL_KINDS}, with low below high"
+        raise LabError(f"explore(): the control {name}={control!r} should be {wanted}.")
+    whole = all(isinstance(part, int) for part in control)
+    return control if len(control) == 3 else (*control, 1 if whole else round_step(*control))
+
+
 def _start(function: Callable[..., Any], name: str, control: Any) -> Any:
     """Where a control begins: as it is, else at the function's own default, at the first choice, or in the middle."""
-    _check_control(name, control)
     if isinstance(control, bool | str):
         return control
     parameter = inspect.signature(function).parameters.get(name)
@@ -119,20 +133,8 @@ def _start(function: Callable[..., Any], name: str, control: Any) -> Any:
         return parameter.default
     if isinstance(control, list):
         return control[0]
-    low, high, step = _range(control)
+    low, high, step = control
     return low + round((high - low) / 2 / step) * step
-
-
-def _check_control(name: str, control: Any) -> None:
-    if isinstance(control, bool | str) or (isinstance(control, list) and control):
-        return
-    numeric = isinstance(control, tuple) and all(
-        type(part) in (int, float) and math.isfinite(part) for part in control
-    )
-    if not numeric or len(control) not in (2, 3) or control[0] >= control[1] or _range(control)[2] <= 0:
-        raise LabError(
-            f"explore(): the control {name}={control!r} should be {CONTROL_KINDS}, with low below high."
-        )
 
 
 def _check_value(name: str, control: Any, value: Any) -> None:
@@ -146,12 +148,6 @@ def _check_value(name: str, control: Any, value: Any) -> None:
         fits, wanted = isinstance(value, type(control)), f"of type {type(control).__name__}"
     if not fits:
         raise LabError(f"explore(): {name}={value!r} does not fit its control; it should be {wanted}.")
-
-
-def _range(control: tuple) -> tuple[Any, Any, Any]:
-    low, high = control[:2]
-    whole = all(isinstance(part, int) for part in control)
-    return low, high, control[2] if len(control) == 3 else (1 if whole else round_step(low, high))
 
 
 def _show_controls(exploration: Exploration) -> None:
@@ -183,12 +179,11 @@ def _control(name: str, control: Any, value: Any) -> Any:
     """Let ipywidgets choose the kind of control; give it a name and room, and let it act when it is let go."""
     from ipywidgets import interactive
 
-    is_range = isinstance(control, tuple)
-    made = interactive.widget_from_abbrev(_range(control) if is_range else control, value)
+    made = interactive.widget_from_abbrev(control, value)
     made.description, made.style.description_width = name.replace("_", " "), "initial"
     if made.has_trait("continuous_update"):
         made.continuous_update = False
-        made.layout.width = "min(100%, 36em)" if is_range else "100%"
+        made.layout.width = "min(100%, 36em)" if isinstance(control, tuple) else "100%"
     if made.has_trait("indent"):
         made.indent = False
     if made.has_trait("readout_format") and isinstance(made.step, float):

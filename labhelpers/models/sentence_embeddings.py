@@ -46,7 +46,8 @@ def embeddings(
     Raises:
         LabError: when there are no texts, one of them is not a string, or an option is unknown.
     """
-    texts = _checked(texts, layers, pooling, batch_size, max_length)
+    _check_options(layers, pooling, batch_size, max_length)
+    texts = _checked(texts)
     model = sources.source("encoder")
     options = {"layers": layers, "pooling": pooling, "max_length": max_length, "reduced": _use_bfloat16()}
     path = settings.current().workspace / "features" / f"{_key(texts, model, options)}.npz"
@@ -58,13 +59,16 @@ def embeddings(
     return features
 
 
-def _checked(texts: Any, layers: str, pooling: str, batch_size: int, max_length: int) -> list[str]:
+def _check_options(layers: str, pooling: str, batch_size: int, max_length: int) -> None:
     for name, value, allowed in (("layers", layers, ("last", "all")), ("pooling", pooling, ("mean", "cls"))):
         if value not in allowed:
             raise LabError(f"embeddings() got {name}={value!r}. Use one of: {', '.join(allowed)}.")
     for name, number in (("batch_size", batch_size), ("max_length", max_length)):
         if not isinstance(number, int) or number < 1:
             raise LabError(f"embeddings() got {name}={number!r}. Use a whole number of at least 1.")
+
+
+def _checked(texts: Any) -> list[str]:
     if isinstance(texts, str):
         raise LabError("embeddings() got one string. Put it into a list: embeddings([text]).")
     texts = list(texts)
@@ -72,10 +76,8 @@ def _checked(texts: Any, layers: str, pooling: str, batch_size: int, max_length:
         raise LabError("embeddings() got no texts. Pass at least one; is the split you took them from empty?")
     for position, text in enumerate(texts):
         if not isinstance(text, str):
-            raise LabError(
-                f"embeddings() wants strings, but texts[{position}] is {text!r} ({type(text).__name__}). Drop or "
-                "repair that row first."
-            )
+            found = f"texts[{position}] is {text!r} ({type(text).__name__})"
+            raise LabError(f"embeddings() wants strings, but {found}. Drop or repair that row first.")
     return texts
 
 

@@ -6,17 +6,11 @@ from typing import Any
 
 @dataclass(frozen=True)
 class Family:
-    """What the course needs to know about one `model_type` of transformers.
+    """What the course needs to know about one `model_type` of transformers."""
 
-    Attributes:
-        body: what a parameter table calls the stack of layers, "encoder" or "decoder".
-        attention: layers LoRA adapts by default: the query and value projections (Hu et al. 2021, §7.1).
-        attention_all: every projection of the attention block.
-    """
-
-    body: str
-    attention: tuple[str, ...]
-    attention_all: tuple[str, ...]
+    body: str  # what a parameter table calls the stack of layers: "encoder" or "decoder"
+    attention: tuple[str, ...]  # what LoRA adapts by default: query and value (Hu et al. 2021, §7.1)
+    attention_all: tuple[str, ...]  # every projection of the attention block
 
 
 _BERT = Family("encoder", ("query", "value"), ("query", "key", "value", "attention.output.dense"))
@@ -36,45 +30,31 @@ FAMILIES: dict[str, Family] = {
 }
 
 
-def _llama(hidden: int, layers: int, heads: int, intermediate: int, **other: Any) -> dict[str, Any]:
-    return {
-        "model_type": "llama",
-        "hidden_size": hidden,
-        "num_hidden_layers": layers,
-        "num_attention_heads": heads,
-        "num_key_value_heads": heads,
-        "intermediate_size": intermediate,
-        **other,
-    }
+def _sizes(kind: str, hidden: int, layers: int, heads: int, wide: int, **other: Any) -> dict[str, Any]:
+    sizes = {"hidden_size": hidden, "num_hidden_layers": layers, "num_attention_heads": heads}
+    return {"model_type": kind, **sizes, "intermediate_size": wide, **other}
+
+
+def _llama(hidden: int, layers: int, heads: int, wide: int, **other: Any) -> dict[str, Any]:
+    return _sizes("llama", hidden, layers, heads, wide, **{"num_key_value_heads": heads, **other})
 
 
 def _gpt2(hidden: int, layers: int, heads: int) -> dict[str, Any]:
     return {"model_type": "gpt2", "n_embd": hidden, "n_layer": layers, "n_head": heads}
 
 
+_SMOLLM2 = {"vocab_size": 49152, "tie_word_embeddings": True}
 # Each comment names where the shape was published; whatever is not listed is the transformers default.
 SHAPES: dict[str, dict[str, Any]] = {
     # Sanh et al. 2019, §3; config.json of distilbert-base-uncased.
     "distilbert-base": {"model_type": "distilbert"},
     # Devlin et al. 2019, §3; config.json of bert-base-uncased and bert-large-uncased.
     "bert-base": {"model_type": "bert"},
-    "bert-large": {
-        "model_type": "bert",
-        "hidden_size": 1024,
-        "num_hidden_layers": 24,
-        "num_attention_heads": 16,
-        "intermediate_size": 4096,
-    },
+    "bert-large": _sizes("bert", 1024, 24, 16, 4096),
     # Liu et al. 2019, §5; config.json of roberta-base.
     "roberta-base": {"model_type": "roberta", "max_position_embeddings": 514, "type_vocab_size": 1},
     # config.json of sentence-transformers/all-MiniLM-L6-v2 (Wang et al. 2020).
-    "minilm-l6": {
-        "model_type": "bert",
-        "hidden_size": 384,
-        "num_hidden_layers": 6,
-        "num_attention_heads": 12,
-        "intermediate_size": 1536,
-    },
+    "minilm-l6": _sizes("bert", 384, 6, 12, 1536),
     # Radford et al. 2019, Table 2 (its sizes, counted again from config.json of gpt2 … gpt2-xl).
     "gpt2": _gpt2(768, 12, 12),
     "gpt2-medium": _gpt2(1024, 24, 16),
@@ -82,12 +62,8 @@ SHAPES: dict[str, dict[str, Any]] = {
     "gpt2-xl": _gpt2(1600, 48, 25),
     "distilgpt2": _gpt2(768, 6, 12),
     # config.json of HuggingFaceTB/SmolLM2-135M and -360M (Ben Allal et al. 2025).
-    "smollm2-135m": _llama(
-        576, 30, 9, 1536, num_key_value_heads=3, vocab_size=49152, tie_word_embeddings=True
-    ),
-    "smollm2-360m": _llama(
-        960, 32, 15, 2560, num_key_value_heads=5, vocab_size=49152, tie_word_embeddings=True
-    ),
+    "smollm2-135m": _llama(576, 30, 9, 1536, num_key_value_heads=3, **_SMOLLM2),
+    "smollm2-360m": _llama(960, 32, 15, 2560, num_key_value_heads=5, **_SMOLLM2),
     # Touvron et al. 2023, "LLaMA", Table 2; the feed-forward width is in the released params.json.
     "llama-7b": _llama(4096, 32, 32, 11008),
     "llama-13b": _llama(5120, 40, 40, 13824),
@@ -96,30 +72,12 @@ SHAPES: dict[str, dict[str, Any]] = {
     # Touvron et al. 2023, "Llama 2", Table 1: grouped-query attention with 8 key-value heads.
     "llama2-70b": _llama(8192, 80, 64, 28672, num_key_value_heads=8),
     # Jiang et al. 2023, "Mistral 7B", Table 1.
-    "mistral-7b": {
-        "model_type": "mistral",
-        "hidden_size": 4096,
-        "num_hidden_layers": 32,
-        "num_attention_heads": 32,
-        "num_key_value_heads": 8,
-        "intermediate_size": 14336,
-        "vocab_size": 32000,
-    },
+    "mistral-7b": _sizes("mistral", 4096, 32, 32, 14336, num_key_value_heads=8, vocab_size=32000),
 }
 
 # Model families differ in how they spell an embedding layer.
 EMBEDDING_NAMES = ("embeddings", "embed_tokens", "embed_positions", "wte", "wpe", "word_embeddings")
 
 # The start of the names PEFT (and the course's own bottleneck module) gives to the layers it adds.
-ADAPTER_PREFIXES = (
-    "lora_",
-    "ia3_",
-    "ranknum",
-    "vera_",
-    "hada_",
-    "lokr_",
-    "oft_",
-    "boft_",
-    "adapter",
-    "prompt_encoder",
-)
+_PREFIXES = "lora_ ia3_ ranknum vera_ hada_ lokr_ oft_ boft_ adapter prompt_encoder"
+ADAPTER_PREFIXES = tuple(_PREFIXES.split())

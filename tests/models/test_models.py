@@ -267,10 +267,11 @@ def test_features_keep_the_order_and_do_not_depend_on_the_batch():
 
 
 def test_features_are_computed_once(monkeypatch):
-    from labhelpers.models import sentence_embeddings
+    import transformers
 
     first = models.embeddings(TEXTS)
-    monkeypatch.setattr(sentence_embeddings, "_compute", lambda *_: pytest.fail("computed again"))
+    no_model = lambda *_, **__: pytest.fail("computed again")  # noqa: E731
+    monkeypatch.setattr(transformers.AutoModel, "from_pretrained", no_model)
     assert np.array_equal(models.embeddings(TEXTS), first)
     assert len(_files()) == 1
 
@@ -297,6 +298,14 @@ def test_a_damaged_file_is_computed_again(damage):
     file.write_bytes(damage(file.read_bytes()))
     assert np.array_equal(models.embeddings(TEXTS), first)
     assert _files() == [file]
+
+
+def test_features_that_cannot_be_kept_are_there_all_the_same(capsys):
+    folder = settings.current().workspace / "features"
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    folder.write_text("a file where the folder should be; a full disk ends the same way")
+    assert models.embeddings(TEXTS).shape[0] == 3
+    assert "the next run computes them again" in capsys.readouterr().out
 
 
 def test_a_linear_probe_reads_sentiment_from_frozen_features():
