@@ -10,9 +10,11 @@ python=$folder/venv/bin/python
 install=("$python" -m pip install -qq --disable-pip-version-check)
 if command -v uv >/dev/null; then install=(uv pip install --quiet --python "$python"); fi
 
-# Under Linux the ordinary index carries the CUDA build of torch, with gigabytes that a CPU cannot use.
+# Under Linux the ordinary index carries the CUDA build of torch, with gigabytes that a CPU cannot use. Where the index
+# of CPU builds cannot be reached, torch stays at its locked version.
 if [ "$(uname -s)" = Linux ]; then
-    "${install[@]}" --no-deps --index-url https://download.pytorch.org/whl/cpu torch
+    "${install[@]}" --no-deps --index-url https://download.pytorch.org/whl/cpu torch ||
+        "${install[@]}" --no-deps "$(grep -oE '^torch==[0-9.]+' requirements.lock)"
 fi
 # What pyproject.toml names for the course and its checks, without the versions.
 names=$("$python" -c '
