@@ -1,20 +1,18 @@
 """Where the course's models and data come from: the cache, filled once from ordinary package archives."""
 
-import errno
 import json
 import os
 import shutil
-import tempfile
 import time
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
+from collections.abc import Iterable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from ..core import files
 from ..core.settings import LabError, current
-from . import fetching
+from . import fetching, unpacking
 from .fetching import Asset
 
 CATALOGUE = Path(__file__).with_name("assets.yaml")
@@ -23,23 +21,15 @@ MANIFEST = "asset.json"
 
 @dataclass(frozen=True)
 class AssetStatus:
-    """What the cache holds of one asset.
-
-    Attributes:
-        id, role, title: as in assets.yaml.
-        state: "ready", "missing" or "damaged" (it will be made again when it is needed).
-        detail: what is wrong when damaged, otherwise empty.
-        folder: where it is, or will be.
-        bytes: size on disk when ready, otherwise the size of the download.
-    """
+    """What the cache holds of one asset of assets.yaml."""
 
     id: str
     role: str
     title: str
-    state: str
-    detail: str
-    folder: Path
-    bytes: int
+    state: str  # "ready", "missing" or "damaged" (it will be made again when it is needed)
+    detail: str  # what is wrong when damaged, otherwise empty
+    folder: Path  # where it is, or will be
+    bytes: int  # size on disk when ready, otherwise the size of the download
 
     @property
     def ready(self) -> bool:
@@ -68,43 +58,23 @@ def path(asset_id: str) -> Path:
 
 
 def prepare(ids: Iterable[str] | None = None) -> list[Path]:
-    """Fetch everything the course needs, so that every lesson runs without a network.
-
-    Args:
-        ids: ids to fetch; None for all.
-
-    Returns:
-        The folders, in the order asked for.
-
-    Raises:
-        LabError: as `path`.
-    """
+    """Fetch these assets, or all, so that every lesson runs without a network; the folders, in that order."""
     return [path(asset_id) for asset_id in (ids if ids is not None else catalogue())]
 
 
 def status() -> list[AssetStatus]:
-    """Report what the cache holds, without fetching or changing anything.
-
-    Returns:
-        One record per asset, in the order of assets.yaml.
-    """
+    """Report what the cache holds, without fetching or changing anything."""
     return [_status(asset) for asset in catalogue().values()]
 
 
 def catalogue() -> dict[str, Asset]:
-    """Read assets.yaml.
-
-    Returns:
-        The assets by id.
-    """
+    """Give the assets of assets.yaml by id."""
     return _read_catalogue(CATALOGUE)
 
 
 @cache
 def _read_catalogue(file: Path) -> dict[str, Asset]:
-    import yaml
-
-    return {entry["id"]: Asset(**entry) for entry in yaml.safe_load(file.read_text(encoding="utf-8"))}
+    return {entry["id"]: Asset(**entry) for entry in files.read_yaml(file)}
 
 
 def _find(asset_id: str) -> Asset:
@@ -151,116 +121,78 @@ def _manifest(folder: Path) -> dict[str, Any]:
 
 def _install(asset: Asset, folder: Path) -> None:
     """Fetch, unpack and convert beside the cache folder, then swap it in: never a half-written asset."""
-    with _explained(asset, folder.parent), _only_one(asset, folder.parent):
+    step = (
+        f"{asset.id} needs about {(asset.disk + asset.bytes) / 1e6:,.0f} MB while it is fetched and unpacked; what was "
+        "downloaded so far is kept. Free some space, or set LAB_CACHE to a folder of your own on a disk with room "
+        "(for example `export LAB_CACHE=~/labcache`), then run the same command again."
+    )
+    with (
+        files.readable_errors(folder, "make", step),
+        files.lock(folder, f"Another process is fetching {asset.id}", next_step=step),
+    ):
         damage = _damage(asset, folder)
         if damage is None:  # another process made it while this one waited
             return
         if folder.exists():
             print(f"The cached {asset.id} cannot be used: {damage}. It is made again.")
-        _clear_leftovers(folder)
-        _check_space(asset, folder.parent)
-        archive = fetching.archive(asset, folder.parent / "downloads")
-        _build(asset, archive, folder)
-        if archive.parent == folder.parent / "downloads":
+        downloads = folder.parent / "downloads"
+        downloads.mkdir(exist_ok=True)
+        _check_space(asset, downloads, step)
+        archive = fetching.archive(asset, downloads)
+        _build(asset, archive, folder, step)
+        if archive.parent == downloads:
             archive.unlink()  # a classroom's own archive stays
 
 
-def _build(asset: Asset, archive: Path, folder: Path) -> None:
-    from . import unpacking
+def _check_space(asset: Asset, downloads: Path, step: str) -> None:
+    part = downloads / f"{asset.archive}.part"
+    needed = asset.disk + asset.bytes - (part.stat().st_size if part.exists() else 0)
+    free = shutil.disk_usage(downloads).free
+    if free < needed:
+        raise LabError(
+            f"The disk of {downloads.parent} has {free / 1e6:,.0f} MB free. Nothing was changed. {step}"
+        )
 
+
+def _build(asset: Asset, archive: Path, folder: Path, step: str) -> None:
     started = time.perf_counter()
-    with tempfile.TemporaryDirectory(dir=folder.parent, prefix=f".{folder.name}.new.") as temporary:
-        new = Path(temporary) / folder.name
-        new.mkdir()
+    with files.new_folder(folder, step) as new:
         unpacking.unpack(archive, asset.unpack, new, limit=asset.disk)
         if asset.convert == "gguf":
-            from . import gguf_model
-
-            gguf_model.convert(new)
+            convert_gguf(new)
         _write_manifest(asset, new)
-        if folder.exists():
-            folder.rename(folder.with_name(f".{folder.name}.old"))
-        os.replace(new, folder)
-    shutil.rmtree(folder.with_name(f".{folder.name}.old"), ignore_errors=True)
     print(f"{asset.title}: ready in {folder} ({time.perf_counter() - started:.0f} s to unpack).")
+
+
+def convert_gguf(folder: Path) -> None:
+    """Replace the one GGUF file in a folder by bfloat16 weights, config and tokenizer that load in a moment."""
+    import torch
+    from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
+
+    (file,) = folder.glob("*.gguf")
+    read = GgufConfig(dequantize=True)
+    model = AutoModelForCausalLM.from_pretrained(
+        folder, gguf_file=file.name, quantization_config=read, dtype=torch.bfloat16
+    )
+    model.hf_quantizer = None  # else the library refuses to save, as if the weights still had 4 bits
+    for word in ("_model_name_or_path", "unk_token_id"):  # runs made before are found by their config
+        vars(model.config).pop(word, None)
+    model.save_pretrained(folder)
+    (folder / "model.safetensors").chmod(0o644)  # a cache may serve a whole classroom
+    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
+    tokenizer.model_max_length = model.config.max_position_embeddings  # the file says it of the model only
+    tokenizer.save_pretrained(folder)
+    file.unlink()
 
 
 def _write_manifest(asset: Asset, folder: Path) -> None:
     """Write the list of members last and through to the disk: its presence means the folder is whole."""
-    files = sorted(file for file in folder.rglob("*") if file.is_file())
+    members = sorted(file for file in folder.rglob("*") if file.is_file())
     manifest = {
         "id": asset.id,
         "archive": asset.archive,
         "sha256": asset.sha256,
         "layout": asset.layout,
-        "members": {file.relative_to(folder).as_posix(): file.stat().st_size for file in files},
+        "members": {file.relative_to(folder).as_posix(): file.stat().st_size for file in members},
     }
-    with open(folder / MANIFEST, "w", encoding="utf-8") as stream:
-        json.dump(manifest, stream, indent=1)
-        stream.flush()
-        os.fsync(stream.fileno())
-
-
-def _clear_leftovers(folder: Path) -> None:
-    """Remove what a killed process left half-made; the lock guarantees that nobody is working there."""
-    for leftover in folder.parent.glob(f".{folder.name}.*"):
-        shutil.rmtree(leftover, ignore_errors=True)
-
-
-def _check_space(asset: Asset, folder: Path) -> None:
-    part = folder / "downloads" / f"{asset.archive}.part"
-    needed = asset.disk + asset.bytes - (part.stat().st_size if part.exists() else 0)
-    free = shutil.disk_usage(folder).free
-    if free < needed:
-        raise LabError(
-            f"The disk of {folder} has {free / 1e6:,.0f} MB free, and {asset.id} needs {needed / 1e6:,.0f} MB while "
-            "it is fetched and unpacked. Nothing was changed. Free some space, or set LAB_CACHE to a folder on a "
-            "larger disk, then run the same command again."
-        )
-
-
-@contextmanager
-def _only_one(asset: Asset, folder: Path) -> Iterator[None]:
-    """Let one process at a time fetch an asset; the others wait and then find it made."""
-    from filelock import FileLock, Timeout
-
-    (folder / "downloads").mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder / "downloads" / f"{asset.id}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Another process is fetching {asset.id}: waiting for it.")
-        lock.acquire()
-    try:
-        yield
-    finally:
-        lock.release()
-
-
-@contextmanager
-def _explained(asset: Asset, folder: Path) -> Iterator[None]:
-    """Turn what the operating system says into the next step."""
-    try:
-        yield
-    except OSError as error:
-        if error.errno in (errno.ENOSPC, errno.EDQUOT):
-            raise LabError(
-                f"The disk of {folder} became full while {asset.id} was being fetched or unpacked "
-                f"(free now: {_free(folder)}, needed: about {(asset.disk + asset.bytes) / 1e6:,.0f} MB). "
-                "What was downloaded so far is kept. Free some space, or set LAB_CACHE to a folder on a larger "
-                "disk, then run the same command again."
-            ) from error
-        if error.errno is None:  # not from the file system: a fault of ours or of a library
-            raise
-        raise LabError(
-            f"The cache folder {folder} cannot be written ({error.strerror or error}), so {asset.id} cannot be "
-            "stored. Nothing was changed. Make the folder writable, or set LAB_CACHE to a folder of your own "
-            "(for example `export LAB_CACHE=~/labcache`), then run the same command again."
-        ) from error
-
-
-def _free(folder: Path) -> str:
-    try:
-        return f"{shutil.disk_usage(folder).free / 1e6:,.0f} MB"
-    except OSError:
-        return "unknown"
+    files.write(folder / MANIFEST, json.dumps(manifest, indent=1))

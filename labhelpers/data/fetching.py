@@ -7,7 +7,7 @@ import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from ..core.settings import LabError, is_interactive
@@ -38,22 +38,11 @@ class Asset:
     licence: str
     citation: str
     convert: str | None = None
+    sets: dict[str, dict[str, Any]] = field(default_factory=dict, hash=False)
 
 
 def archive(asset: Asset, downloads: Path) -> Path:
-    """Obtain the archive of an asset, its size and hash verified.
-
-    Args:
-        asset: entry of assets.yaml.
-        downloads: folder for downloads; an unfinished `.part` file there is continued.
-
-    Returns:
-        The archive: in the folder LAB_ARCHIVES if it is there, otherwise in `downloads`.
-
-    Raises:
-        LabError: when the archive can be neither found nor fetched, or has the wrong hash.
-        OSError: when the disk is full or `downloads` cannot be written.
-    """
+    """Give the archive of an asset, size and hash verified: from LAB_ARCHIVES, or fetched into `downloads`."""
     ready = _ready_archive(asset)
     if ready:
         return ready
@@ -69,58 +58,40 @@ def archive(asset: Asset, downloads: Path) -> Path:
         found = sha256(part)
     if found != asset.sha256:
         part.unlink()
-        raise LabError(
-            _wrong_hash(
-                asset,
-                found,
-                "What was downloaded is deleted, the cache is as it was. Run the same command again; ",
-            )
-        )
+        step = "What was downloaded is deleted, the cache is as it was. Run the same command again"
+        raise LabError(_wrong_hash(asset, found, step))
     os.replace(part, final)
     return final
 
 
 def sha256(file: Path) -> str:
-    """Hash a file.
-
-    Args:
-        file: any file.
-
-    Returns:
-        SHA-256 as 64 hexadecimal digits.
-    """
+    """Hash a file; 64 hexadecimal digits."""
     with open(file, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
 
 
 def _ready_archive(asset: Asset) -> Path | None:
-    folder = os.environ.get("LAB_ARCHIVES")
-    if not folder:
+    if not os.environ.get("LAB_ARCHIVES"):
         return None
-    if not Path(folder).expanduser().is_dir():
+    folder = Path(os.environ["LAB_ARCHIVES"]).expanduser()
+    if not folder.is_dir():
         raise LabError(
-            f"LAB_ARCHIVES is {folder!r}, which is not a folder. Set it to the folder that holds {asset.archive}, "
+            f"LAB_ARCHIVES is {str(folder)!r}, which is not a folder. Set it to the folder that holds {asset.archive}, "
             "or unset it to fetch from the network."
         )
-    file = Path(folder).expanduser() / asset.archive
+    file = folder / asset.archive
     if not file.exists():
         return None
-    found = sha256(file)
-    if found != asset.sha256:
-        raise LabError(
-            _wrong_hash(
-                asset,
-                found,
-                f"The file is {file}; nothing was read from it. Copy it there again, or unset LAB_ARCHIVES; ",
-            )
-        )
+    if (found := sha256(file)) != asset.sha256:
+        step = f"The file is {file}; nothing was read from it. Copy it there again, or unset LAB_ARCHIVES"
+        raise LabError(_wrong_hash(asset, found, step))
     return file
 
 
 def _wrong_hash(asset: Asset, found: str, next_step: str) -> str:
     return (
         f"{asset.archive} is not the file the course was checked with: its SHA-256 is {found}, expected "
-        f"{asset.sha256}. {next_step}if it happens again, please report both hashes."
+        f"{asset.sha256}. {next_step}; if it happens again, please report both hashes."
     )
 
 
@@ -130,7 +101,7 @@ def _download(asset: Asset, part: Path) -> None:
     from urllib3.exceptions import HTTPError
 
     for attempt in range(ATTEMPTS):
-        size = part.stat().st_size if part.exists() else 0
+        size = _size(part)
         if size == asset.bytes:
             return
         if size > asset.bytes:
@@ -142,17 +113,19 @@ def _download(asset: Asset, part: Path) -> None:
         except (requests.RequestException, HTTPError) as error:
             if attempt == ATTEMPTS - 1:
                 raise LabError(_no_network(asset, part, error)) from error
-    found = part.stat().st_size if part.exists() else 0
-    if found == asset.bytes:
-        return
-    part.unlink(missing_ok=True)
-    raise LabError(_wrong_size(asset, found))
+    if (found := _size(part)) != asset.bytes:
+        part.unlink(missing_ok=True)
+        raise LabError(_wrong_size(asset, found))
+
+
+def _size(file: Path) -> int:
+    return file.stat().st_size if file.exists() else 0
 
 
 def _stream(session: "requests.Session", url: str, asset: Asset, part: Path) -> None:
     from tqdm.auto import tqdm
 
-    start = part.stat().st_size if part.exists() else 0
+    start = _size(part)
     headers = {"Accept-Encoding": "identity"} | ({"Range": f"bytes={start}-"} if start else {})
     with session.get(url, headers=headers, stream=True, timeout=TIMEOUT) as response:
         if response.status_code == 416:  # the server has no more bytes than we have: begin again
@@ -202,11 +175,7 @@ def _url(asset: Asset, session: "requests.Session") -> str:
 
 
 def index_url() -> str | None:
-    """Find the package index this machine's pip uses.
-
-    Returns:
-        PIP_INDEX_URL, otherwise the `index-url` of pip's configuration files, otherwise None (the public index).
-    """
+    """Find the package index of this machine's pip: PIP_INDEX_URL or its `index-url`; None is the public one."""
     from_environment = os.environ.get("PIP_INDEX_URL", "").strip()
     if from_environment:
         return from_environment
@@ -219,7 +188,7 @@ def index_url() -> str | None:
 
 
 def _no_network(asset: Asset, part: Path, error: Exception) -> str:
-    kept = part.stat().st_size if part.exists() else 0
+    kept = _size(part)
     return (
         f"{asset.archive} ({asset.bytes / 1e6:,.0f} MB) could not be fetched: {_reason(error)}. "
         f"{f'The {kept / 1e6:,.1f} MB that arrived are kept and continued next time. ' if kept else ''}"

@@ -17,20 +17,7 @@ Row = tuple[int, dict[str, Any]]  # line number in the file, columns
 
 
 def read(path: Path, text: str, label: str, drop_empty: bool, encoding: str) -> "Dataset":
-    """Read a file into a data set for text classification.
-
-    Args:
-        path: `.csv`, `.tsv` (first line: column names) or `.jsonl` (one JSON object per line).
-        text, label: the columns to read.
-        drop_empty: leave out rows without text instead of stopping.
-        encoding: of the file.
-
-    Returns:
-        Columns `text` and `label`; the label names are the file's, sorted.
-
-    Raises:
-        LabError: when the file is missing, cannot be decoded or parsed, or lacks columns, texts or labels.
-    """
+    """Read a file into columns `text` and `label` (ClassLabel, the names sorted); `drop_empty` as in `data.load`."""
     from datasets import ClassLabel, Dataset, Features, Value
 
     if path.suffix not in READERS:

@@ -18,17 +18,7 @@ QUESTION = "Answer the question with words from the text."
 
 
 def format_of(row: Mapping[str, Any]) -> str:
-    """Recognise the format of a row by its columns.
-
-    Args:
-        row: one row of a data set.
-
-    Returns:
-        "text_label", "instruction", "question_answer" or "chat".
-
-    Raises:
-        LabError: when the columns fit none of the four.
-    """
+    """Recognise the format of a row by its columns: "text_label", "instruction", "question_answer" or "chat"."""
     if not isinstance(row, Mapping):
         raise LabError(
             f"A row is a dictionary such as dataset[0], but this is {type(row).__name__}: {_short(row)}."

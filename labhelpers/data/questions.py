@@ -5,11 +5,14 @@ import re
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from ..core import files
 from ..core.settings import LabError
+from .splitting import text_hash
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
+WRITTEN = Path(__file__).with_name("questions.yaml")
 # What can be asked about, how it is recognised, and ways to ask for it ({} is what is left of the sentence).
 ANSWERS = {
     "money": (
@@ -159,12 +162,9 @@ def written_questions(articles: "Dataset", words: int = 70) -> "Dataset":
     Raises:
         LabError: when none of the articles is there.
     """
-    import yaml
     from datasets import Dataset
 
-    from .splitting import text_hash
-
-    entries = yaml.safe_load(Path(__file__).with_name("questions.yaml").read_text(encoding="utf-8"))
+    entries = files.read_yaml(WRITTEN)
     by_hash = {text_hash(text)[:8]: row for row, text in enumerate(articles["text"])}
     draw, rows = random.Random(0), []
     for entry in entries:
@@ -182,9 +182,7 @@ def written_questions(articles: "Dataset", words: int = 70) -> "Dataset":
 def _around(text: str, answer: str, words: int, draw: random.Random) -> dict[str, Any]:
     place = re.search(rf"(?<!\w){re.escape(answer)}(?!\w)", text)
     if place is None:
-        raise LabError(
-            f"The answer {answer!r} does not stand in its article: correct labhelpers/questions.yaml."
-        )
+        raise LabError(f"The answer {answer!r} does not stand in its article: correct {WRITTEN}.")
     left, right = _passage(text, *_sentence(text, *place.span()), words, draw)
     return {
         "context": text[left:right],

@@ -1,16 +1,16 @@
 """Loads, tokenises and saves the course's data sets and the learner's own."""
 
-import contextlib
 import math
 import re
 import time
 from collections import Counter
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, TypeVar
 
 from ..core import files
 from ..core.settings import LabError, current
+from . import files as table_files
+from . import sources
 from .splitting import require, split
 
 if TYPE_CHECKING:
@@ -33,8 +33,8 @@ def load(
     """Load a data set of the course, a data set of the Hub, or a file of your own.
 
     Args:
-        name_or_path: "sentiment", "amazon", "editorials", "tweets", "topics" or "spam"; a Hub id such as "org/name"; or a
-            path to a `.csv`, `.tsv` or `.jsonl` file.
+        name_or_path: a name of the course, such as "sentiment", "topics" or "spam" (an unknown name lists them all); a
+            Hub id such as "org/name"; or a path to a `.csv`, `.tsv` or `.jsonl` file.
         text, label: the columns to read, in a file or in a Hub data set.
         neutral: for the rated sentences: keep those with |mean rating| < 0.5 as a third class "neutral". Always
             from the packaged copy, because the Hub's sets carry no ratings.
@@ -48,20 +48,19 @@ def load(
     Raises:
         LabError: when the name, the file or its content cannot be used; the message names the place.
     """
-    from . import files as table_files
-    from . import sources
-
     name = str(name_or_path)
-    if name in sources.NAMES:
+    if name in sources.sets():
         return sources.course_set(name, neutral)
     if neutral:
-        raise LabError(f"neutral=True works for {', '.join(sources.RATED)}, not for {name!r}. Leave it out.")
+        raise LabError(
+            f"neutral=True works for the course's rated sentences, not for {name!r}. Leave it out."
+        )
     if Path(name).suffix in table_files.READERS or Path(name).exists():
         return table_files.read(Path(name), text, label, drop_empty, encoding)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return sources.hub_set(name, text, label)
     raise LabError(
-        f"There is no data set {name!r}. Choose one of {', '.join(sources.NAMES)}, a Hub id such as 'org/name', or "
+        f"There is no data set {name!r}. Choose one of {', '.join(sources.sets())}, a Hub id such as 'org/name', or "
         f"the path of a {', '.join(table_files.READERS)} file."
     )
 
@@ -115,7 +114,7 @@ def save(splits: "DatasetDict", name: str) -> Path:
         raise LabError(
             f"save() got {type(splits).__name__}. Give it the DatasetDict that data.split() returns."
         )
-    with _alone(folder):
+    with files.lock(folder):
         _put(splits, folder)
     return folder
 
@@ -132,14 +131,12 @@ def prepared(name: str = "sentiment") -> "DatasetDict":
     Raises:
         LabError: when nothing is saved under that name and the course has no such data set.
     """
-    from . import sources
-
     folder = _folder(name)
-    with _alone(folder):
+    with files.lock(folder):
         splits = _saved(folder)
-        if splits is None and name not in sources.NAMES:
+        if splits is None and name not in sources.sets():
             raise LabError(
-                f"Nothing is saved as {name!r}. Saved: {_listing(folder)}. Course data: {', '.join(sources.NAMES)}."
+                f"Nothing is saved as {name!r}. Saved: {_listing(folder)}. Course data: {', '.join(sources.sets())}."
             )
         if splits is None:
             print(f"No prepared {name!r} data in the workspace: making them now, as Day 2 does.")
@@ -151,25 +148,16 @@ def prepared(name: str = "sentiment") -> "DatasetDict":
 
 
 def _folder(name: str) -> Path:
-    from . import sources
-
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
         raise LabError(f"name={name!r} cannot name a data set. Use letters, digits, '-' and '_' only.")
     settings = current()
-    hub = "-hub" if settings.use_hub and name in sources.HUB else ""
+    hub = "-hub" if settings.use_hub and "hub" in sources.sets().get(name, {}) else ""
     smoke = "-smoke" if settings.max_examples else ""
     return settings.workspace / "data" / f"{name}{hub}{smoke}"
 
 
-@contextlib.contextmanager
-def _alone(folder: Path) -> Iterator[None]:
-    """Let one notebook at a time look for a data set, make it or replace it."""
-    with files.readable_errors(folder, "save"), files.lock(folder):
-        yield
-
-
 def _put(splits: "DatasetDict", folder: Path) -> None:
-    """Put splits in place of those in a folder."""
+    """Put splits in place of those in a folder, whole or not at all."""
     with files.new_folder(folder) as new:
         splits.save_to_disk(new)
 

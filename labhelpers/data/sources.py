@@ -1,68 +1,51 @@
-"""The course's data sets: packaged copies in the cache, or their larger cousins on the Hub."""
+"""The course's data sets: packaged copies in the cache, or their larger cousins on the Hub, as assets.yaml names them."""
 
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from ..core.settings import LabError, current
+from . import assets
+from . import files as table_files
 
 if TYPE_CHECKING:
     from datasets import Dataset
 
-RATED = {
-    "sentiment": ("movieReviewSnippets", "movie"),
-    "amazon": ("amazonReviewSnippets", "amazon"),
-    "editorials": ("nytEditorialSnippets", "editorial"),
-    "tweets": ("tweets", "tweet"),
-}
-TOPICS = ("business", "entertainment", "politics", "sports", "tech")
-NAMES = (*RATED, "topics", "spam")
-# Hub id, splits to join, and label names where the course prefers others
-HUB: dict[str, tuple[str, str, list[str] | None]] = {
-    "sentiment": ("stanfordnlp/imdb", "train+test", ["negative", "positive"]),
-    "topics": ("fancyzhx/ag_news", "train+test", None),
-}
 NEUTRAL_BELOW = 0.5  # |mean rating|, on the scale from -4 to 4
 
 
+def sets() -> dict[str, dict[str, Any]]:
+    """Give the entry of each data set by its name, with the id of the asset that holds it."""
+    return {
+        name: {"asset": asset.id, **entry}
+        for asset in assets.catalogue().values()
+        for name, entry in asset.sets.items()
+    }
+
+
 def course_set(name: str, neutral: bool) -> "Dataset":
-    """Load a data set of the course from where the settings say.
-
-    Args:
-        name: one of NAMES.
-        neutral: keep sentences near zero as a third class; packaged copy only.
-
-    Returns:
-        As `data.load`.
-
-    Raises:
-        LabError: when the data can be neither found nor fetched, or `neutral` is asked of the topics.
-    """
-    if name in PACKAGED and neutral:
+    """Load a data set of the course from where the settings say; `neutral` as in `data.load`."""
+    entry = sets()[name]
+    if neutral and entry["reader"] != "rated":
         raise LabError(
             f"neutral=True asks for sentences rated near zero, and {name} have no ratings. Leave it out."
         )
-    if current().use_hub and name in HUB and not neutral:
-        hub_id, splits, names = HUB[name]
-        dataset = hub_set(hub_id, "text", "label", splits)
-        return _with_names(dataset, names) if names else dataset
-    return PACKAGED[name]() if name in PACKAGED else _rated(name, neutral)
+    if not current().use_hub or "hub" not in entry or neutral:
+        return packaged(name, **({"neutral": True} if neutral else {}))
+    hub = entry["hub"]
+    dataset = hub_set(hub["id"], "text", "label", hub["splits"])
+    return _with_names(dataset, hub["labels"]) if "labels" in hub else dataset
+
+
+def packaged(name: str, **wishes: Any) -> "Dataset":
+    """Load the packaged copy of a data set, whatever the profile."""
+    entry = sets()[name]
+    folder = assets.path(entry["asset"])
+    return READERS[entry["reader"]](folder, **entry.get("options", {}), **wishes)
 
 
 def hub_set(hub_id: str, text: str, label: str, splits: str | None = None) -> "Dataset":
-    """Load a text classification data set from the Hub, all its labelled splits joined.
-
-    Args:
-        hub_id: such as "org/name".
-        text, label: its columns.
-        splits: such as "train+test"; None for all.
-
-    Returns:
-        Columns `text` and `label` (ClassLabel).
-
-    Raises:
-        LabError: when the Hub cannot be reached, has no such data set, or the columns are missing.
-    """
+    """Load a data set from the Hub: these splits ("train+test"), or all, joined; unlabelled rows are left out."""
     from datasets import concatenate_datasets, load_dataset
 
     try:
@@ -89,13 +72,13 @@ def _unreachable(hub_id: str, error: Exception) -> str:
         return (
             f"{hub_id} is on the Hugging Face Hub, and the Hub is switched off here. Set LAB_HUB=1 (and HF_HUB_OFFLINE=0, "
             "if you set it) before the kernel starts, then restart it. The course's own data need no Hub: "
-            f"{', '.join(NAMES)}."
+            f"{', '.join(sets())}."
         )
     reason = f"{type(error).__name__}: {str(error).splitlines()[0][:200] if str(error) else 'no details'}"
     return (
         f"The data set {hub_id} could not be loaded from the Hugging Face Hub ({reason}). Check the name and the "
         "connection (a private data set also needs `hf auth login`) and run the cell again; or set LAB_HUB=0 and restart the "
-        f"kernel to work with the packaged data: {', '.join(NAMES)}."
+        f"kernel to work with the packaged data: {', '.join(sets())}."
     )
 
 
@@ -105,15 +88,11 @@ def _with_names(dataset: "Dataset", names: list[str]) -> "Dataset":
     return dataset.cast_column("label", ClassLabel(names=names))
 
 
-def _rated(name: str, neutral: bool) -> "Dataset":
+def _rated(folder: Path, file: str, source: str, neutral: bool = False) -> "Dataset":
     from datasets import ClassLabel, Dataset, Features, List, Value
 
-    from . import assets
-
-    stem, source = RATED[name]
-    folder = assets.path("rated_sentences")
-    ratings = {row[0]: json.loads(row[3]) for row in _table(folder / f"{stem}_anonDataRatings.txt")}
-    rows = [_rated_row(row[2], ratings[row[0]], source) for row in _table(folder / f"{stem}_GroundTruth.txt")]
+    ratings = {row[0]: json.loads(row[3]) for row in _rows(folder / f"{file}_anonDataRatings.txt")}
+    rows = [_rated_row(row[2], ratings[row[0]], source) for row in _rows(folder / f"{file}_GroundTruth.txt")]
     # "neutral" comes last, so that the other two keep their numbers whether or not it is there
     names = ["negative", "positive", *(["neutral"] if neutral else [])]
     features = Features(
@@ -129,27 +108,22 @@ def _rated_row(text: str, ratings: list[int], source: str) -> dict[str, Any]:
     return {"text": text.strip(), "label": label, "rating": rating, "ratings": ratings, "source": source}
 
 
-def _table(file: Path) -> list[list[str]]:
+def _rows(file: Path) -> list[list[str]]:
     lines = file.read_text(encoding="utf-8-sig").split("\n")
     return [line.rstrip("\r").split("\t") for line in lines if line.strip()]
 
 
-def packaged_topics() -> "Dataset":
-    """Load the BBC articles of the offline course, whatever the profile.
-
-    Returns:
-        Columns `text`, `label` (ClassLabel) and `headline`.
-    """
+def _articles(folder: Path, labels: list[str]) -> "Dataset":
+    """One folder of text files per label; the first line of a file is its `headline`."""
     from datasets import ClassLabel, Dataset, Features, Value
 
-    from . import assets
-
-    folder = assets.path("bbc_news")
-    files = [(topic, file) for topic in TOPICS for file in sorted((folder / topic).glob("*.txt"))]
-    features = Features(text=Value("string"), label=ClassLabel(names=list(TOPICS)), headline=Value("string"))
-    return Dataset.from_list(
-        [{**_article(file), "label": TOPICS.index(topic)} for topic, file in files], features=features
-    )
+    features = Features(text=Value("string"), label=ClassLabel(names=labels), headline=Value("string"))
+    rows = [
+        {**_article(file), "label": number}
+        for number, label in enumerate(labels)
+        for file in sorted((folder / label).glob("*.txt"))
+    ]
+    return Dataset.from_list(rows, features=features)
 
 
 def _article(file: Path) -> dict[str, str]:
@@ -162,17 +136,11 @@ def _article(file: Path) -> dict[str, str]:
     return {"headline": headline, "text": "\n".join(body)}
 
 
-def packaged_spam() -> "Dataset":
-    """Load the text messages as the package has them, with the rows that somebody's reader once glued together.
-
-    Returns:
-        Columns `text` and `label` (ClassLabel "ham", "spam").
-    """
-    from . import assets
-    from . import files as table_files
-
-    named = table_files.read(assets.path("sms_spam") / "sms-spam.csv", "text", "spam", False, "utf-8")
-    return _with_names(named, ["ham", "spam"])
+def _table(folder: Path, file: str, labels: list[str] | None = None, text: str = "text", label: str = "label") -> "Dataset":
+    """A .csv, .tsv or .jsonl file; `labels` are better names for its own, in the order in which those are sorted."""
+    dataset = table_files.read(folder / file, text, label, False, "utf-8")
+    return _with_names(dataset, labels) if labels else dataset
 
 
-PACKAGED = {"topics": packaged_topics, "spam": packaged_spam}
+# By the `reader` of assets.yaml; each is given the asset's folder and the entry's `options`.
+READERS = {"rated": _rated, "articles": _articles, "table": _table}

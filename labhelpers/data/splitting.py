@@ -144,15 +144,7 @@ def _without_copies(dataset: "Dataset") -> tuple[list[int], str]:
 
 
 def require(dataset: "Dataset", *columns: str) -> None:
-    """Make sure that a data set has the columns a function needs.
-
-    Args:
-        dataset: any.
-        columns: names that must be there.
-
-    Raises:
-        LabError: when one is missing; it names those present.
-    """
+    """Raise a LabError that names the columns present when a data set lacks one of these."""
     for column in columns:
         if column not in dataset.column_names:
             raise LabError(

@@ -3,7 +3,9 @@
 import re
 from typing import TYPE_CHECKING, Any
 
+from . import assets, sources
 from .questions import ANSWERS, questions, written_questions
+from .splitting import split
 
 if TYPE_CHECKING:
     from datasets import Dataset, DatasetDict
@@ -24,8 +26,6 @@ def names() -> "Dataset":
     Source: Ritter et al. 2011, "Named Entity Recognition in Tweets: An Experimental Study", EMNLP.
     """
     from datasets import ClassLabel, Dataset, Features, List, Value
-
-    from . import assets
 
     content = (assets.path("tweet_entities") / "ner.txt").read_text(encoding="utf-8")
     rows = [_tweet(block) for block in re.split(r"\n\s*\n", content) if block.strip()]
@@ -53,7 +53,4 @@ def articles() -> "DatasetDict":
     Returns:
         Splits `train`, `validation` and `test` with columns `text`, `label` (the topic) and `headline`.
     """
-    from . import sources
-    from .splitting import split
-
-    return split(sources.packaged_topics())
+    return split(sources.packaged("topics"))

@@ -24,19 +24,10 @@ class Member:
 
 
 def unpack(archive: Path, rules: list[dict[str, str]], target: Path, limit: int) -> None:
-    """Copy the members that the rules choose.
+    """Copy the members that the rules of assets.yaml choose into a folder.
 
-    Args:
-        archive: `.whl`, `.zip` or `.tar.gz` file.
-        rules: each with `from` (shell pattern), `to` (folder in `target`) and maybe `inside` (pattern of an
-            archive within the archive).
-        target: existing folder.
-        limit: most bytes that may come out, against an archive made to fill the disk.
-
-    Raises:
-        LabError: when the archive cannot be read, a rule finds nothing, a name leads out of `target`, or more
-            than `limit` bytes would come out.
-        OSError: when the disk is full or `target` cannot be written.
+    At most `limit` bytes may come out, against an archive made to fill the disk. LabError when the archive is damaged,
+    holds too much, lacks what a rule asks for, or has a name that leads out of the folder.
     """
     try:
         with archive.open("rb") as stream, _members(stream, archive.name) as members:

@@ -355,8 +355,8 @@ def test_damaged_folder_is_set_aside_and_made_again(monkeypatch, tmp_path, capsy
     damage(folder)
     capsys.readouterr()
     assert texts(data.prepared("sentiment")) == before
-    assert "set aside as sentiment-smoke.damaged1" in capsys.readouterr().out
-    assert folder.with_name("sentiment-smoke.damaged1").is_dir()
+    assert "set aside as broken-sentiment-smoke" in capsys.readouterr().out
+    assert folder.with_name("broken-sentiment-smoke").is_dir()
 
 
 def test_prepared_without_anything_lists_what_is_there():
@@ -372,7 +372,7 @@ def test_save_refuses_what_it_cannot_keep(tmp_path):
     with pytest.raises(LabError, match="got Dataset"):
         data.save(make(numbered(4)), "x")
     (tmp_path / "workspace").write_text("a file in the way")
-    with pytest.raises(LabError, match="Could not save 'x'"):
+    with pytest.raises(LabError, match=r"Could not \w+ .*workspace/data/x"):
         data.save(DatasetDict(train=make(numbered(4))), "x")
 
 
@@ -501,7 +501,7 @@ def test_conversions_work_in_map():
 
 def test_importing_data_loads_nothing_heavy():
     code = (
-        "import sys, labhelpers.data, labhelpers.assets; print([m for m in sys.argv[1:] if m in sys.modules])"
+        "import sys, labhelpers.data.tasks; print([m for m in sys.argv[1:] if m in sys.modules])"
     )
     heavy = ["torch", "transformers", "datasets", "pandas", "sklearn", "requests", "numpy"]
     result = subprocess.run(

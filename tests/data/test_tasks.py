@@ -124,6 +124,6 @@ def test_written_questions_are_about_articles_that_nothing_trains_on(articles):
 
 def test_a_written_answer_that_is_not_there_names_the_file(story, monkeypatch):
     entry = [{"article": text_hash(STORY)[:8], "questions": {"Who?": "Nobody"}}]
-    monkeypatch.setattr("yaml.safe_load", lambda text: entry)
+    monkeypatch.setattr("labhelpers.core.files.read_yaml", lambda path: entry)
     with pytest.raises(LabError, match=r"'Nobody'.*questions\.yaml"):
         tasks.written_questions(story)
