@@ -62,16 +62,7 @@ def tick(id: str, done: bool = True) -> None:
 
 
 def tick_all(ids: Sequence[str], done: bool = True) -> None:
-    """Tick several items, or clear them: all of them, or none and an error.
-
-    Args:
-        ids: such as ["D04-T5", "D04-T6"].
-        done: False clears the boxes.
-
-    Raises:
-        LabError: when one id is unknown, has no box or stands in a file that cannot be read (nothing has changed
-            then), or when a file cannot be written.
-    """
+    """Tick several items, or clear them: all, or none and a LabError that says which id is unknown or has no box."""
     with files.locked():
         steps = _steps(list(dict.fromkeys(ids)))
         for week, own in steps:  # raises now what would fail later, before anything is written
@@ -106,16 +97,7 @@ def checklist(lesson: str) -> None:
 
 
 def record_attempt(exercise_id: str, passed: bool, feedback: str) -> None:
-    """Remember one attempt at an exercise.
-
-    Args:
-        exercise_id: such as "day04/lora-config".
-        passed: whether the check accepted it.
-        feedback: what the check said.
-
-    Raises:
-        LabError: when the id is empty or the file cannot be written.
-    """
+    """Remember one attempt at an exercise or a quiz question: whether the check accepted it, and what it said."""
     if not isinstance(exercise_id, str) or not exercise_id.strip():
         raise LabError(f"record_attempt() needs the id of an exercise, but exercise_id is {exercise_id!r}.")
     with files.locked():
@@ -123,17 +105,7 @@ def record_attempt(exercise_id: str, passed: bool, feedback: str) -> None:
 
 
 def attempts(exercise_id: str | None = None) -> list[Attempt]:
-    """List the attempts at an exercise, oldest first.
-
-    Args:
-        exercise_id: such as "day04/lora-config"; None for all exercises and quiz questions.
-
-    Returns:
-        The attempts; lines that are not ours or are damaged are passed over.
-
-    Raises:
-        LabError: when the file is there and cannot be read.
-    """
+    """List the attempts at one exercise or at all, oldest first; lines that are damaged or not ours are passed over."""
     found = []
     for record in files.records(_attempts_path()):
         with contextlib.suppress(TypeError):

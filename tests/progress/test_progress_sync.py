@@ -142,6 +142,16 @@ def test_several_ids_are_ticked_together_or_not_at_all(week1):
     assert not (week1.parent / "week2.md").exists()
 
 
+def test_an_item_in_two_files_is_ticked_in_either_and_cleared_in_both(week1):
+    progress.tick("C1")
+    week2 = week1.with_name("week2.md")
+    week2.write_text(week2.read_text() + "- [x] copied <!-- id: A2 -->\n")
+    assert progress.read()["A2"]
+    progress.tick("A2", done=False)
+    assert not progress.read()["A2"]
+    assert "- [ ] copied <!-- id: A2 -->" in lines_of(week2)
+
+
 def test_a_file_of_a_week_that_left_the_course_still_counts(week1):
     (week1.parent / "week9.md").write_text("- [x] old <!-- id: Z1 -->\n")
     assert progress.read()["Z1"]
