@@ -12,6 +12,7 @@ from typing import Any
 
 from ..core import answers, files, settings, timetable
 from ..core.settings import LabError
+from ..display import words
 from ..display.guesses import Guess
 from ..training import tracking
 from . import checklists
@@ -182,8 +183,8 @@ def renew(page: Path, title: str, body: str, parts: Sequence[Part]) -> Path:
         own, typed = files.read_bytes(notes), _typed_into(page)
         if not own or (typed and own == blank.encode()):
             files.write(notes, typed or blank)
-        words = re.sub(r"\A\s*# [^\n]*\n", "", files.read_text(notes).replace("\r\n", "\n")).strip()
-        text = "\n".join([f"# {title}", "", BEGIN, intro, "", body, END, "", words, ""])
+        kept = re.sub(r"\A\s*# [^\n]*\n", "", files.read_text(notes).replace("\r\n", "\n")).strip()
+        text = "\n".join([f"# {title}", "", BEGIN, intro, "", body, END, "", kept, ""])
         aside = files.rewrite(page, text)
     if aside:
         print(f"{page.name} had words of yours. It is kept as {aside.name}; the place for them is {notes.name}.")
@@ -360,4 +361,4 @@ def _checkpoints(entry: dict[str, Any]) -> list[str]:
 
 
 def _short(number: float | None) -> str:
-    return "" if number is None else f"{number:,.0f}" if abs(number) >= 1000 else f"{number:.3g}"
+    return "" if number is None else words.number(number)

@@ -9,6 +9,7 @@ from string import Template
 
 from ..core import files, settings, timetable
 from ..core.settings import LabError
+from ..display.words import counted
 from . import checklists, journal, standing, standing_view, streaks
 from .plan import paths, planning
 from .standing import Standing
@@ -219,7 +220,7 @@ def _text(page: Page) -> str:
 def _weekly_fields(monday: date) -> dict[str, object]:
     days = sorted(day for day in learning_days() if _monday(day) == monday)
     names = ", ".join(f"{day:%A}" for day in days)
-    return {"week": monday, "seen": f"{standing_view.count(len(days), 'learning day')} ({names})"}
+    return {"week": monday, "seen": f"{counted(len(days), 'learning day')} ({names})"}
 
 
 def _monthly_fields(first: date) -> dict[str, object]:

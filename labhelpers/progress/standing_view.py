@@ -5,6 +5,7 @@ from datetime import date
 from typing import Any
 
 from ..core import timetable
+from ..display.words import counted
 from .standing import LEVELS, MARKS, Cell, Milestone, Pace, Standing, Step, Week
 
 
@@ -13,10 +14,10 @@ def streak(standing: Standing) -> str:
     if not standing.days:
         return "It begins with your first exercise, tick or journal entry"
     if not standing.streak:
-        return f"{count(standing.days, 'learning day')} so far. Today begins a new row"
+        return f"{counted(standing.days, 'learning day')} so far. Today begins a new row"
     today = "" if standing.active_today else "; today is still open"
     in_all = f", {standing.days} in all" if standing.days > standing.streak else ""
-    return f"{count(standing.streak, 'day')} in a row{in_all}{today}"
+    return f"{counted(standing.streak, 'day')} in a row{in_all}{today}"
 
 
 def pace(pace: Pace | None) -> str:
@@ -197,11 +198,6 @@ def _console() -> Any:
     return Console()
 
 
-def count(number: int, thing: str) -> str:
-    """Count things: "1 day", "2 days"."""
-    return f"{number} {thing}{'' if number == 1 else 's'}"
-
-
 def _size(entries: Any) -> str:
     hours = sum(entry.minutes for entry in entries) / 60
-    return f"{count(len(entries), 'sitting')} ({hours:.1f} hours)"
+    return f"{counted(len(entries), 'sitting')} ({hours:.1f} hours)"

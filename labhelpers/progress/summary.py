@@ -15,8 +15,8 @@ from typing import Any
 
 from ..core import answers, files, timetable
 from ..core.settings import LabError, current
+from ..display.words import counted
 from . import checklists, journal, streaks
-from .standing_view import count
 
 FORMAT, VERSION = "fine-tuning-course-progress", 1
 LONGEST_NAME = 80
@@ -222,9 +222,9 @@ def _identity_file() -> Path:
 def _in_words(entry: dict[str, Any]) -> str:
     passed = f"passed at attempt {entry['passed_at']}" if entry["passed_at"] else "not passed"
     first = f"; first stumble: {entry['first_failure']}" if entry["first_failure"] else ""
-    return f"{count(entry['attempts'], 'attempt')}, {passed}{first}; last on {entry['last'] or 'an unknown day'}"
+    return f"{counted(entry['attempts'], 'attempt')}, {passed}{first}; last on {entry['last'] or 'an unknown day'}"
 
 
 def _quiz_in_words(entry: dict[str, Any]) -> str:
     right = f"right at answer {entry['right_at']}" if entry["right_at"] else "not right yet"
-    return f"{count(entry['answers'], 'answer')}, {right}"
+    return f"{counted(entry['answers'], 'answer')}, {right}"

@@ -4,8 +4,9 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterable
+from datetime import date, datetime
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -95,12 +96,12 @@ def run(
     profile: Annotated[str | None, typer.Option(help="smoke, cpu or gpu.")] = None,
 ) -> None:
     """Run a whole lesson without a browser and say where its outputs are."""
+    from ..display import words
     from .authoring import running
 
     result = running.run(lesson, variant, profile)
     for event in result.of_kind("record"):
-        value = event["value"]
-        typer.echo(f"{event['name']} = " + (f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"))
+        typer.echo(f"{event['name']} = {words.number(event['value'], 4)}")
     memory = f", peak memory {result.peak_bytes / 2**30:.1f} GiB" if result.peak_bytes else ""
     typer.echo(f"{lesson} ({variant}): {result.seconds:.0f} s{memory}. Outputs: {result.notebook}")
     if result.error:
@@ -188,10 +189,29 @@ def plan(
     save: Annotated[bool, typer.Option(help="Write progress/plan.yaml and plan.md.")] = True,
 ) -> None:
     """Make a dated study plan, show it, move it, put it into a calendar."""
-    from . import plan_command
+    from ..progress.plan import calendar, file, page, planning
 
-    options = {"path": path, "pace": pace, "focus": focus, "background": background}
-    plan_command.run({**options, "hours_per_week": hours_per_week}, start, ics, replan, quiz, save)
+    stated = {"path": path, "pace": pace, "focus": focus, "background": background}
+    stated |= {"hours_per_week": hours_per_week}
+    options = {name: value for name, value in stated.items() if value is not None}
+    if replan and (options or quiz):
+        raise LabError("--replan moves the saved plan as it is. For another path or pace, leave --replan out.")
+    first, done = _day(start) if start else None, planning.done_lessons()
+    if replan:
+        chosen = planning.replan(_saved_plan(), first, done)
+    elif options or quiz or start:
+        chosen = planning.make(**_wishes(options, quiz), start=first, done=done)
+    else:
+        chosen, save = _saved_plan(), False
+    if save:
+        said = planning.save(chosen)
+        chosen = _saved_plan()
+        _print_lines([*said, *page.write(chosen, done)])
+        typer.echo(f"Saved in {file.location()}; to read or print: plan.md beside it.")
+    page.show(chosen, done)
+    if ics:
+        written = calendar.write(chosen, ics)
+        typer.echo(f"Calendar: {written}. Open it with your calendar; after a re-plan, open it again.")
 
 
 @app.command("class")
@@ -268,8 +288,6 @@ def pack(
     ] = None,
 ) -> None:
     """Put everything that is yours into one file: checklists, journal, attempts, plan, reports."""
-    from datetime import date
-
     from ..progress import archive
 
     file = file or Path(f"progress-{date.today()}.zip")
@@ -342,6 +360,44 @@ def mlflow() -> None:
     from ..training import tracking
 
     raise typer.Exit(subprocess.call(tracking.ui_command()))
+
+
+def _wishes(stated: dict[str, Any], quiz: bool) -> dict[str, Any]:
+    """Complete what the learner stated by what the quiz suggests."""
+    from ..progress.plan import paths, placement
+
+    if quiz:
+        suggestion = placement.ask()
+        typer.echo(f"\n{suggestion}\n")
+        names = ("path", "pace", "focus", "background", "hours_per_week")
+        stated = {name: getattr(suggestion, name) for name in names} | stated
+    if "path" not in stated:
+        raise LabError(
+            f"A plan needs a path. Add --path and one of {', '.join(paths.names('path'))}, or let `lab plan --quiz` "
+            "suggest one."
+        )
+    return stated
+
+
+def _saved_plan() -> Any:
+    from ..progress.plan import planning
+
+    if (saved := planning.current()) is None:
+        raise LabError(
+            "You have no plan yet. `lab plan --quiz` suggests one in eight questions; or choose yourself, "
+            "such as `lab plan --path quick_start --pace standard`."
+        )
+    return saved
+
+
+def _day(text: str) -> date:
+    """Read a date as people write it."""
+    for pattern in ("%Y-%m-%d", "%d.%m.%Y", "%d %b %Y", "%d %B %Y"):
+        try:
+            return datetime.strptime(text.strip(), pattern).date()
+        except ValueError:
+            continue
+    raise LabError(f"--start {text!r} is not a date. Write it as year-month-day, such as {date.today()}.")
 
 
 def _print_lines(lines: Iterable[object]) -> None:

@@ -4,11 +4,13 @@ import base64
 import json
 import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import partial
 from io import BytesIO
 from pathlib import Path
 from typing import Any
 
 from ...core import files, timetable, timing
+from ...display import words
 from ..templates import render
 from . import manuscripts, verify
 from . import notebooks as authoring
@@ -49,7 +51,7 @@ def page(profile: str, runs: Sequence[Stored]) -> str:
         ways=WAYS,
         wanted=WANTED,
         name=_name,
-        number=_number,
+        number=partial(words.number, digits=4),
         memory=_memory,
         inside=_inside,
         stopped_at=_stopped_at,
@@ -137,10 +139,6 @@ def _name(lesson: str) -> str:
 
 def _memory(count: int | None) -> str:
     return f"{count / 2**30:.2f} GiB" if count else "no figure"
-
-
-def _number(value: float) -> str:
-    return f"{value:,.0f}" if abs(value) >= 1000 else f"{value:.4g}"
 
 
 def _has_changed(one: Stored) -> bool:

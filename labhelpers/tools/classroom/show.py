@@ -6,6 +6,7 @@ from typing import Any
 
 from ...core import files, timetable
 from ...core.settings import LabError
+from ...display.words import counted
 from ..templates import render
 from . import report
 from .report import Class, Hurdle
@@ -52,8 +53,8 @@ def page(found: Class) -> str:
 def _sentence(found: Class) -> str:
     asking = sum(bool(one.quiet) for one in found.places)
     return (
-        f"{_counted(len(found.places), 'learner')}, {_counted(len(found.exercises), 'exercise')} tried, "
-        f"{_counted(sum(one.attempts for one in found.places), 'attempt')}. "
+        f"{counted(len(found.places), 'learner')}, {counted(len(found.exercises), 'exercise')} tried, "
+        f"{counted(sum(one.attempts for one in found.places), 'attempt')}. "
         f"{asking or 'Nobody'} {'have' if asking > 1 else 'has'} gone quiet or sent an old summary."
     )
 
@@ -71,7 +72,7 @@ def _short(day: dict[str, Any]) -> str:
 def _learners(found: Class) -> Any:
     """List the learners; who should be asked after stands in bold."""
     headings = ("learner", "now at", "lessons\nfinished", "exercises\npassed", "last active")
-    table = _table(f"Who is where ({_counted(len(found.places), 'learner')})", headings)
+    table = _table(f"Who is where ({counted(len(found.places), 'learner')})", headings)
     for one in found.places:
         passed, last = f"{one.passed} of {one.tried}", _ago(one.last, found.today)
         _add(table, one.name, one.at, str(one.finished), passed, last, style="bold" if one.quiet else "")
@@ -109,10 +110,6 @@ def _percent(share: float | None) -> str:
 
 def _until(hurdle: Hurdle) -> str:
     return "" if hurdle.median is None else f"{hurdle.median:g}"
-
-
-def _counted(number: int, thing: str) -> str:
-    return f"{number:,} {thing}{'' if number == 1 else 's'}"
 
 
 def _ago(day: date | None, today: date) -> str:
