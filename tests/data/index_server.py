@@ -24,59 +24,64 @@ class Index:
         return [span for path, span in self.requests if path.startswith("/files/")]
 
 
+class Handler(BaseHTTPRequestHandler):
+    """Answers as the `index` of its class says."""
+
+    index: Index
+
+    def log_message(self, *_):
+        pass
+
+    def do_GET(self):
+        self.index.requests.append((self.path, self.headers.get("Range")))
+        if self.path == "/simple/small-project/":
+            self._page()
+        elif self.path.removeprefix("/files/") in self.index.files:
+            self._file(self.index.files[self.path.removeprefix("/files/")])
+        else:
+            self.send_error(404)
+
+    def _page(self):
+        links = "".join(f'<a href="../../files/{name}">{name}</a>' for name in self.index.files)
+        body = f"<!DOCTYPE html><html><body>{links}</body></html>".encode()
+        self.send_response(200)
+        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _file(self, content):
+        start = 0
+        if self.index.ranges and self.headers.get("Range"):
+            start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
+            if start >= len(content):
+                return self.send_error(416)
+            self.send_response(206)
+            self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
+        else:
+            self.send_response(200)
+        self.send_header("Content-Length", str(len(content) - start))
+        self.end_headers()
+        self._body(content, start)
+
+    def _body(self, content, start):
+        for place in range(start, len(content), 4096):
+            if self.index.stop_after is not None and place - start >= self.index.stop_after:
+                self.close_connection = True
+                return
+            try:
+                self.wfile.write(content[place : place + 4096])
+            except OSError:  # the client was killed, as planned
+                return
+            self.index.sent += len(content[place : place + 4096])
+            time.sleep(self.index.pause)
+
+
 @contextmanager
 def serving(index: Index):
     """Run the server; `index.url` is its address."""
-
-    class Handler(BaseHTTPRequestHandler):
-        def log_message(self, *_):
-            pass
-
-        def do_GET(self):
-            index.requests.append((self.path, self.headers.get("Range")))
-            if self.path == "/simple/small-project/":
-                self._page()
-            elif self.path.removeprefix("/files/") in index.files:
-                self._file(index.files[self.path.removeprefix("/files/")])
-            else:
-                self.send_error(404)
-
-        def _page(self):
-            links = "".join(f'<a href="../../files/{name}">{name}</a>' for name in index.files)
-            body = f"<!DOCTYPE html><html><body>{links}</body></html>".encode()
-            self.send_response(200)
-            self.send_header("Content-Type", "text/html")
-            self.send_header("Content-Length", str(len(body)))
-            self.end_headers()
-            self.wfile.write(body)
-
-        def _file(self, content):
-            start = 0
-            if index.ranges and self.headers.get("Range"):
-                start = int(self.headers["Range"].removeprefix("bytes=").rstrip("-"))
-                if start >= len(content):
-                    return self.send_error(416)
-                self.send_response(206)
-                self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
-            else:
-                self.send_response(200)
-            self.send_header("Content-Length", str(len(content) - start))
-            self.end_headers()
-            self._body(content, start)
-
-        def _body(self, content, start):
-            for place in range(start, len(content), 4096):
-                if index.stop_after is not None and place - start >= index.stop_after:
-                    self.close_connection = True
-                    return
-                try:
-                    self.wfile.write(content[place : place + 4096])
-                except OSError:  # the client was killed, as planned
-                    return
-                index.sent += len(content[place : place + 4096])
-                time.sleep(index.pause)
-
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    handler = type("Handler", (Handler,), {"index": index})
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
     index.url = f"http://127.0.0.1:{server.server_port}/simple/"

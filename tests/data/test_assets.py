@@ -462,43 +462,38 @@ def test_gguf_weights_are_those_of_the_library(tmp_path):
 
 def tiny_gguf(file, writer_class, quantize, kind):
     """Write a random two-layer Llama as GGUF with a byte-level vocabulary."""
-    import numpy as np
     from transformers.convert_slow_tokenizer import bytes_to_unicode
 
-    width, heads, heads_kv, hidden = 64, 4, 2, 96
-    rng = np.random.default_rng(0)
     tokens = ["<unk>", "<s>", "</s>", *bytes_to_unicode().values(), "ab"]
+    described = {
+        "context_length": 128, "embedding_length": 64, "block_count": 2, "feed_forward_length": 96, "head_count": 4,
+        "head_count_kv": 2, "layer_norm_rms_eps": 1e-5, "rope_freq_base": 10_000.0, "vocab_size": len(tokens),
+        "tokenizer_model": "gpt2", "token_list": tokens, "token_types": [3, 3, 3] + [1] * (len(tokens) - 3),
+        "token_merges": ["a b"], "bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 2,
+    }  # fmt: skip
     writer = writer_class(file, "llama")
-    writer.add_context_length(128)
-    writer.add_embedding_length(width)
-    writer.add_block_count(2)
-    writer.add_feed_forward_length(hidden)
-    writer.add_head_count(heads)
-    writer.add_head_count_kv(heads_kv)
-    writer.add_layer_norm_rms_eps(1e-5)
-    writer.add_rope_freq_base(10_000.0)
-    writer.add_vocab_size(len(tokens))
-    writer.add_tokenizer_model("gpt2")
-    writer.add_token_list(tokens)
-    writer.add_token_types([3, 3, 3] + [1] * (len(tokens) - 3))
-    writer.add_token_merges(["a b"])
-    writer.add_bos_token_id(1)
-    writer.add_eos_token_id(2)
-    writer.add_pad_token_id(2)
-    narrow = width // heads * heads_kv
-    shapes = {"attn_q": (width, width), "attn_k": (narrow, width), "attn_v": (narrow, width)}
-    shapes |= {"attn_output": (width, width), "ffn_gate": (hidden, width), "ffn_up": (hidden, width)}
-    shapes |= {"ffn_down": (width, hidden)}
-    for layer in range(2):
-        for name, shape in shapes.items():
-            packed = quantize(rng.standard_normal(shape).astype(np.float32), kind)
-            writer.add_tensor(f"blk.{layer}.{name}.weight", packed, raw_dtype=kind)
-        for name in ("attn_norm", "ffn_norm"):
-            writer.add_tensor(f"blk.{layer}.{name}.weight", rng.random(width).astype(np.float32))
-    writer.add_tensor("token_embd.weight", rng.standard_normal((len(tokens), width)).astype(np.float32))
-    writer.add_tensor("output_norm.weight", rng.random(width).astype(np.float32))
+    for name, value in described.items():
+        getattr(writer, f"add_{name}")(value)
+    tiny_tensors(writer, len(tokens), lambda weight: quantize(weight, kind), kind)
     writer.write_header_to_file()
     writer.write_kv_data_to_file()
     writer.write_tensors_to_file()
     writer.close()
-    return {"heads_kv": heads_kv}
+    return {"heads_kv": described["head_count_kv"]}
+
+
+def tiny_tensors(writer, words, packed, kind):
+    """Add random weights: the matrices packed into 4 bits, the others as they are."""
+    import numpy as np
+
+    rng = np.random.default_rng(0)
+    shapes = {"attn_q": (64, 64), "attn_k": (32, 64), "attn_v": (32, 64), "attn_output": (64, 64)}
+    shapes |= {"ffn_gate": (96, 64), "ffn_up": (96, 64), "ffn_down": (64, 96)}
+    for layer in range(2):
+        for name, shape in shapes.items():
+            weight = packed(rng.standard_normal(shape).astype(np.float32))
+            writer.add_tensor(f"blk.{layer}.{name}.weight", weight, raw_dtype=kind)
+        for name in ("attn_norm", "ffn_norm"):
+            writer.add_tensor(f"blk.{layer}.{name}.weight", rng.random(64).astype(np.float32))
+    writer.add_tensor("token_embd.weight", rng.standard_normal((words, 64)).astype(np.float32))
+    writer.add_tensor("output_norm.weight", rng.random(64).astype(np.float32))
