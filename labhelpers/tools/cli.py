@@ -189,7 +189,7 @@ def plan(
     save: Annotated[bool, typer.Option(help="Write progress/plan.yaml and plan.md.")] = True,
 ) -> None:
     """Make a dated study plan, show it, move it, put it into a calendar."""
-    from ..progress.plan import calendar, file, page, planning
+    from ..progress.plan import calendar, page, planning
 
     stated = {"path": path, "pace": pace, "focus": focus, "background": background}
     stated |= {"hours_per_week": hours_per_week}
@@ -204,10 +204,7 @@ def plan(
     else:
         chosen, save = _saved_plan(), False
     if save:
-        said = planning.save(chosen)
-        chosen = _saved_plan()
-        _print_lines([*said, *page.write(chosen, done)])
-        typer.echo(f"Saved in {file.location()}; to read or print: plan.md beside it.")
+        chosen = _save_plan(chosen, done)
     page.show(chosen, done)
     if ics:
         written = calendar.write(chosen, ics)
@@ -377,6 +374,17 @@ def _wishes(stated: dict[str, Any], quiz: bool) -> dict[str, Any]:
             "suggest one."
         )
     return stated
+
+
+def _save_plan(chosen: Any, done: set[str]) -> Any:
+    """Keep a plan and its page, and give it as it was kept."""
+    from ..progress.plan import file, page, planning
+
+    said = planning.save(chosen)
+    kept = _saved_plan()
+    _print_lines([*said, *page.write(kept, done)])
+    typer.echo(f"Saved in {file.location()}; to read or print: plan.md beside it.")
+    return kept
 
 
 def _saved_plan() -> Any:
