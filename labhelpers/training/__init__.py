@@ -2,7 +2,7 @@
 
 from .live import LivePlot
 from .prediction import predict
-from .saved_models import save_once
+from .runs import save_once
 from .trainer import TrainingRun, train
 from .training_arguments import arguments, keep_adapters_precise, load_options
 

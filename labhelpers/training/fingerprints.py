@@ -15,74 +15,28 @@ if TYPE_CHECKING:
 LIBRARIES = ("torch", "transformers", "peft", "accelerate")
 # These say where things go, how they look or how fast they load; none of them changes a weight.
 IRRELEVANT_ARGUMENTS = frozenset(
-    [
-        "output_dir",
-        "run_name",
-        "project",
-        "report_to",
-        "disable_tqdm",
-        "log_level",
-        "log_level_replica",
-        "log_on_each_node",
-        "logging_strategy",
-        "logging_steps",
-        "logging_first_step",
-        "logging_nan_inf_filter",
-        "save_strategy",
-        "save_steps",
-        "save_total_limit",
-        "save_on_each_node",
-        "save_only_model",
-        "push_to_hub",
-        "hub_token",
-        "hub_private_repo",
-        "hub_model_id",
-        "hub_strategy",
-        "hub_always_push",
-        "hub_revision",
-        "resume_from_checkpoint",
-        "skip_memory_metrics",
-        "do_train",
-        "do_eval",
-        "do_predict",
-        "local_rank",
-        "trackio_space_id",
-        "trackio_bucket_id",
-        "trackio_static_space_id",
-        "dataloader_num_workers",
-        "dataloader_pin_memory",
-        "dataloader_persistent_workers",
-        "dataloader_prefetch_factor",
-        "enable_jit_checkpoint",
-        "per_device_eval_batch_size",
-        "eval_accumulation_steps",
-    ]
+    """
+    output_dir run_name project report_to disable_tqdm log_level log_level_replica
+    log_on_each_node logging_strategy logging_steps logging_first_step
+    logging_nan_inf_filter save_strategy save_steps save_total_limit save_on_each_node
+    save_only_model push_to_hub hub_token hub_private_repo hub_model_id hub_strategy
+    hub_always_push hub_revision resume_from_checkpoint skip_memory_metrics do_train do_eval
+    do_predict local_rank trackio_space_id trackio_bucket_id trackio_static_space_id
+    dataloader_num_workers dataloader_pin_memory dataloader_persistent_workers
+    dataloader_prefetch_factor enable_jit_checkpoint per_device_eval_batch_size
+    eval_accumulation_steps
+    """.split()
 )
 
 # The folder of a base model differs between machines (its weights are hashed anyway), and a model writes
 # problem_type into its own config at the first forward pass.
 IRRELEVANT_MODEL_FIELDS = (
-    "_name_or_path",
-    "base_model_name_or_path",
-    "transformers_version",
-    "peft_version",
-    "problem_type",
+    "_name_or_path base_model_name_or_path transformers_version peft_version problem_type".split()
 )
 
 
 def of_trainer(trainer: "Trainer", weights: str) -> str:
-    """Name a training run by its content.
-
-    Args:
-        trainer: the Trainer, ready to train.
-        weights: `of_weights` of the model the run starts from.
-
-    Returns:
-        64 hexadecimal digits, the same on every machine with the same libraries.
-
-    Raises:
-        LabError: when a data set has no length, so that its content cannot be read twice.
-    """
+    """Name a run that starts from these weights: 64 digits, the same wherever the libraries are the same."""
     parts = {
         "weights": weights,
         "model": _model(trainer.model),
@@ -96,14 +50,7 @@ def of_trainer(trainer: "Trainer", weights: str) -> str:
 
 
 def of_weights(model: "torch.nn.Module") -> str:
-    """Hash every parameter of a model: its name, shape, type, bytes, and whether it is trained.
-
-    Args:
-        model: any PyTorch model.
-
-    Returns:
-        64 hexadecimal digits.
-    """
+    """Hash every parameter of a model: its name, shape, type, bytes, and whether it is trained."""
     digest = hashlib.sha256()
     for name, parameter in model.named_parameters():
         head = f"{name} {tuple(parameter.shape)} {parameter.dtype} {parameter.requires_grad};"
@@ -113,17 +60,7 @@ def of_weights(model: "torch.nn.Module") -> str:
 
 
 def of_dataset(dataset: Any) -> str:
-    """Hash the rows of a data set in their order.
-
-    Args:
-        dataset: a `datasets.Dataset` or any PyTorch data set with a length; None counts as empty.
-
-    Returns:
-        64 hexadecimal digits.
-
-    Raises:
-        LabError: when the data set is a stream without a length.
-    """
+    """Hash the rows of a data set in their order; None counts as empty, a stream is a LabError."""
     if dataset is not None and not hasattr(dataset, "__len__"):
         raise LabError(
             f"The Trainer's data set is a stream ({type(dataset).__name__}) without a length, so a finished run "

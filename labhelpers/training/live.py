@@ -81,11 +81,7 @@ class LivePlot:
             self._draw()
 
     def figure(self) -> "Figure":
-        """Make the picture of what has been seen so far.
-
-        Returns:
-            A Matplotlib figure: loss over steps on the left, memory in MB on the right.
-        """
+        """Draw what has been seen so far: loss over steps on the left, memory in MB on the right."""
         from matplotlib.figure import Figure
 
         # Figure() rather than pyplot.figure(): pyplot would keep it open and show it a second time.
@@ -123,12 +119,7 @@ class LivePlot:
 
 
 class Watch:
-    """Stop a run whose loss is no number any more, and note how long each checkpoint took to reach.
-
-    Args:
-        folder: folder of the run.
-        seconds: what earlier sessions of this run took.
-    """
+    """Stop a run whose loss is no number any more, and note how long each checkpoint took to reach."""
 
     def __init__(self, folder: Path, seconds: float) -> None:
         self.folder = folder
@@ -139,11 +130,7 @@ class Watch:
         return _ignore_event(name)
 
     def seconds(self) -> float:
-        """Tell how long the run has been training, over all sessions.
-
-        Returns:
-            Seconds.
-        """
+        """Tell how long the run has been training, over all sessions."""
         return self._before + time.perf_counter() - self._began
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
@@ -152,11 +139,7 @@ class Watch:
         runs.remember_seconds(self.folder, state.global_step, self.seconds())
 
     def on_log(self, args: Any, state: Any, control: Any, logs: dict[str, float], **_: Any) -> None:
-        """Look at each logged loss.
-
-        Raises:
-            LabError: when the loss is infinite or not a number.
-        """
+        """Raise a LabError as soon as a logged loss is infinite or not a number."""
         if not math.isfinite(float(logs.get("loss", 0.0))):
             raise LabError(
                 f"The training loss is {logs['loss']} at step {state.global_step}, so the model can learn nothing "

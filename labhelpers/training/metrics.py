@@ -6,7 +6,6 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import settings
 from ..core.settings import LabError
-from . import checked
 
 if TYPE_CHECKING:
     import numpy as np
@@ -73,8 +72,8 @@ def classification(
     """
     from sklearn.metrics import precision_recall_fscore_support
 
-    true, predicted = checked.classes("labels", labels), checked.classes("predictions", predictions)
-    checked.same_length(labels=true, predictions=predicted)
+    true, predicted = _classes("labels", labels), _classes("predictions", predictions)
+    _same_length(labels=true, predictions=predicted)
     if average is None:
         average = "binary" if max(true.max(), predicted.max()) <= 1 else "macro"
     if average not in AVERAGES:
@@ -90,6 +89,7 @@ def classification(
     return {"accuracy": accuracy, "f1": float(f1), "precision": float(precision), "recall": float(recall)}
 
 
+# Its compiled code is part of a run's fingerprint: whoever edits it makes every learner train again.
 def compute_metrics(eval_prediction: Any) -> dict[str, float]:
     """Score an evaluation for `Trainer(compute_metrics=…)`.
 
@@ -115,34 +115,6 @@ def compute_metrics(eval_prediction: Any) -> dict[str, float]:
     return classification(labels, logits.argmax(axis=1))
 
 
-def confusion_matrix(
-    labels: Sequence[int], predictions: Sequence[int], classes: int | None = None
-) -> "np.ndarray":
-    """Count how often each class was taken for each other.
-
-    Args:
-        labels: n true classes, whole numbers from 0.
-        predictions: n predicted classes.
-        classes: number of classes k; by default the largest that occurs, plus one.
-
-    Returns:
-        Counts of shape (k, k): row = true class, column = predicted class.
-
-    Raises:
-        LabError: when lengths differ, nothing is given, or a value is not one of the classes.
-    """
-    from sklearn import metrics
-
-    true, predicted = checked.classes("labels", labels), checked.classes("predictions", predictions)
-    checked.same_length(labels=true, predictions=predicted)
-    needed = int(max(true.max(), predicted.max())) + 1
-    if classes is not None and classes < needed:
-        raise LabError(
-            f"confusion_matrix() got classes={classes}, but class {needed - 1} occurs. Use {needed}."
-        )
-    return metrics.confusion_matrix(true, predicted, labels=range(classes or needed))
-
-
 def bootstrap_interval(
     correct: Sequence[int], confidence: float = 0.95, n_resamples: int = 10_000, seed: int | None = None
 ) -> Interval:
@@ -164,7 +136,7 @@ def bootstrap_interval(
     Source:
         Efron and Tibshirani 1993, "An Introduction to the Bootstrap", ch. 13.
     """
-    right = checked.zero_one("correct", correct)
+    right = _zero_one("correct", correct)
     rng = _generator(confidence, n_resamples, seed)
     # Drawing n answers with replacement and counting the right ones is exactly a binomial draw: same
     # distribution as the literal resampling, without the n × n_resamples table.
@@ -199,7 +171,7 @@ def paired_difference(
     """
     import numpy as np
 
-    a, b = checked.pair(correct_a, correct_b)
+    a, b = _pair(correct_a, correct_b)
     rng = _generator(confidence, n_resamples, seed)
     difference = a - b
     values = np.array([-1, 0, 1])
@@ -227,7 +199,7 @@ def mcnemar(correct_a: Sequence[int], correct_b: Sequence[int]) -> McNemar:
     """
     from scipy.stats import binomtest
 
-    a, b = checked.pair(correct_a, correct_b)
+    a, b = _pair(correct_a, correct_b)
     only_a, only_b = int((a > b).sum()), int((b > a).sum())
     if only_a + only_b == 0:
         return McNemar(0, 0, 1.0)
@@ -254,8 +226,8 @@ def expected_calibration_error(labels: Sequence[int], probabilities: Any, bins: 
     """
     import numpy as np
 
-    true = checked.classes("labels", labels)
-    table = checked.probability_table(probabilities, len(true))
+    true = _classes("labels", labels)
+    table = _probability_table(probabilities, len(true))
     if bins < 1:
         raise LabError(f"expected_calibration_error() got bins={bins}. Use at least 1; 10 to 15 is usual.")
     if true.max() >= table.shape[1]:
@@ -283,3 +255,81 @@ def _percentiles(estimate: float, means: "np.ndarray", confidence: float) -> Int
 
     low, high = np.quantile(means, [(1 - confidence) / 2, (1 + confidence) / 2])
     return Interval(estimate, float(low), float(high), confidence)
+
+
+def _numbers(name: str, values: Any) -> "np.ndarray":
+    """Take a flat, finite, non-empty list of numbers."""
+    import numpy as np
+
+    try:
+        array = np.asarray(values if hasattr(values, "__array__") else list(values))
+        finite = bool(np.isfinite(array).all())
+    except (TypeError, ValueError) as error:
+        raise LabError(f"{name} must be a list of numbers of one kind; got {str(values)[:60]!r}.") from error
+    if array.ndim != 1:
+        raise LabError(
+            f"{name} must be one list of numbers; got shape {array.shape}. For logits, take argmax(axis=1)."
+        )
+    if array.size == 0:
+        raise LabError(
+            f"{name} is empty, and nothing can be measured on no examples. Check the split it comes from."
+        )
+    if not finite:
+        raise LabError(
+            f"{name} holds NaN or infinity. Find the rows without a value and repair or drop them."
+        )
+    return array
+
+
+def _classes(name: str, values: Any) -> "np.ndarray":
+    """Take classes as whole numbers from 0."""
+    array = _numbers(name, values)
+    wrong = array[(array != array.astype(int)) | (array < 0)]
+    if wrong.size:
+        raise LabError(
+            f"{name} must hold classes 0, 1, 2, …; got {wrong[0]!s}. For logits, take argmax(axis=1) first."
+        )
+    return array.astype(int)
+
+
+def _zero_one(name: str, values: Any) -> "np.ndarray":
+    """Take a right-or-wrong list as integers 1 and 0."""
+    array = _numbers(name, values)
+    wrong = array[(array != 0) & (array != 1)]
+    if wrong.size:
+        raise LabError(
+            f"{name} must hold 1 (right) or 0 (wrong); got {wrong[0]!s}. Pass `predictions == labels`."
+        )
+    return array.astype(int)
+
+
+def _same_length(**arrays: "np.ndarray") -> None:
+    """Refuse two lists that cannot be about the same examples."""
+    (first, one), (second, other) = arrays.items()
+    if len(one) != len(other):
+        raise LabError(
+            f"{first} has {len(one)} values and {second} has {len(other)}. Both must be about the same examples in the same order."
+        )
+
+
+def _pair(correct_a: Any, correct_b: Any) -> "tuple[np.ndarray, np.ndarray]":
+    """Take two right-or-wrong lists about the same examples."""
+    a, b = _zero_one("correct_a", correct_a), _zero_one("correct_b", correct_b)
+    _same_length(correct_a=a, correct_b=b)
+    return a, b
+
+
+def _probability_table(values: Any, rows: int) -> "np.ndarray":
+    """Take probabilities of shape (rows, classes)."""
+    import numpy as np
+
+    table = np.asarray(values, dtype=float)
+    if table.ndim != 2 or len(table) != rows:
+        raise LabError(
+            f"probabilities must have shape ({rows}, classes), one row per label; got {table.shape}."
+        )
+    if not ((table >= 0) & (table <= 1)).all() or not np.allclose(table.sum(axis=1), 1, atol=1e-3):
+        raise LabError(
+            "probabilities must lie between 0 and 1 and add up to 1 per row. Apply softmax to the logits."
+        )
+    return table

@@ -1,10 +1,10 @@
-"""Training runs on disk: whole checkpoints, finished weights, and what to do with broken ones."""
+"""Training runs and saved models on disk: written whole, found again, set aside when broken."""
 
 import contextlib
 import hashlib
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from pathlib import Path
@@ -20,6 +20,17 @@ WEIGHTS = "trained.safetensors"
 START = "start.safetensors"
 FINISHED = "finished.json"
 SECONDS = "seconds.json"
+
+# How safetensors, torch and sqlite word a full or closed disk: none of them raises an OSError.
+DISK_WORDS = (
+    *(f"(os error {number})" for number in DISK_REFUSALS),
+    *("PytorchStreamWriter", "No space left on device"),
+    *("disk is full", "disk I/O error", "readonly database"),
+)
+FREE_SPACE = "Free some space or make the folder writable, then run the cell again"
+GO_ON = (
+    f"Checkpoints that were written to their end are still there. {FREE_SPACE}: it goes on from the last one."
+)
 
 
 @dataclass(frozen=True)
@@ -38,75 +49,22 @@ class Finished:
 
 
 @contextlib.contextmanager
-def locked(folder: Path, doing: str = "training this very run") -> Iterator[None]:
-    """Hold a run for this process alone; a second notebook waits here until the first is done.
-
-    Args:
-        folder: folder of the run; the lock lies beside it, so that the folder can be moved.
-        doing: what the first one is at, for the message to the second.
-    """
-    from filelock import FileLock, Timeout
-
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    lock = FileLock(folder.parent / f".{folder.name}.lock")
-    try:
-        lock.acquire(timeout=0)
-    except Timeout:
-        print(f"Another notebook is {doing}. Waiting for it to finish.", flush=True)
-        lock.acquire()
+def readable_errors(place: Path, action: str, next_step: str) -> Iterator[None]:
+    """Turn each library's own word for a full or closed disk into a LabError; other errors stay what they are."""
     try:
         yield
-    finally:
-        lock.release()
-
-
-@contextlib.contextmanager
-def readable_errors(folder: Path) -> Iterator[None]:
-    """Turn each library's own word for a full or closed disk into a LabError with the next step.
-
-    Args:
-        folder: folder of the run.
-    """
-    from safetensors import SafetensorError
-
-    try:
-        yield
-    except (OSError, SafetensorError, RuntimeError) as error:
-        is_torch = isinstance(error, RuntimeError) and "PytorchStreamWriter" in str(error)
+    except LabError:
+        raise
+    except Exception as error:
         refused = isinstance(error, OSError) and error.errno in DISK_REFUSALS
-        if not (is_torch or refused or isinstance(error, SafetensorError)):
+        if not refused and not any(word in str(error) for word in DISK_WORDS):
             raise
-        raise LabError(
-            f"Could not write the training run to {folder}: {str(error).splitlines()[0]}. Checkpoints that were "
-            "written to their end are still there. Free some space or make the folder writable, then run the cell "
-            "again: it goes on from the last one."
-        ) from error
-
-
-def set_aside(path: Path) -> Path:
-    """Rename a broken file or folder so that nothing uses it and nothing is lost.
-
-    Args:
-        path: what to move; it stays in the same folder as `broken-<name>`.
-
-    Returns:
-        Its new place.
-    """
-    target, number = path.with_name(f"broken-{path.name}"), 2
-    while target.exists():
-        target, number = path.with_name(f"broken-{path.name}-{number}"), number + 1
-    return path.rename(target)
+        reason = str(error).splitlines()[0]
+        raise LabError(f"Could not {action} {place}: {reason}. {next_step}") from error
 
 
 def last_checkpoint(folder: Path) -> Path | None:
-    """Find the newest checkpoint that was written to its end, and set half-written newer ones aside.
-
-    Args:
-        folder: folder of the run.
-
-    Returns:
-        The checkpoint's folder, or None when there is no whole one.
-    """
+    """Find the newest checkpoint that was written to its end, and set half-written newer ones aside."""
     found = [path for path in folder.glob("checkpoint-*") if path.name.split("-")[-1].isdigit()]
     whole = None
     for path in sorted(found, key=lambda path: int(path.name.split("-")[-1]), reverse=True):
@@ -114,7 +72,7 @@ def last_checkpoint(folder: Path) -> Path | None:
             whole = whole or path
         else:
             # Left in place it would count towards save_total_limit and push a good checkpoint out.
-            set_aside(path)
+            files.set_aside(path)
     return whole
 
 
@@ -136,14 +94,7 @@ def _is_whole(checkpoint: Path) -> bool:
 
 
 def learnt(model: "torch.nn.Module") -> "dict[str, torch.Tensor]":
-    """Collect what training changes: trainable parameters, and the buffers that live beside them.
-
-    Args:
-        model: any PyTorch model.
-
-    Returns:
-        Name → tensor, the model's own (not copies).
-    """
+    """Collect what training changes (not copies): trainable parameters, and the buffers that live beside them."""
     tensors = {name: part.data for name, part in model.named_parameters() if part.requires_grad}
     kept = model.state_dict().keys()
     for prefix, module in model.named_modules():
@@ -156,44 +107,19 @@ def learnt(model: "torch.nn.Module") -> "dict[str, torch.Tensor]":
 
 
 def save_weights(model: "torch.nn.Module", path: Path) -> str:
-    """Write what training changes to one safetensors file, whole or not at all.
-
-    Args:
-        model: the model.
-        path: the file.
-
-    Returns:
-        SHA-256 of the file.
-
-    Raises:
-        LabError: when the file cannot be written.
-    """
-    from safetensors import SafetensorError
+    """Write what training changes to one safetensors file, whole or not at all; return its SHA-256."""
     from safetensors.torch import save_file
 
+    path.parent.mkdir(parents=True, exist_ok=True)
+    # Not files.write: for a large model, the bytes of the file would be a second copy in memory.
     temporary = path.with_name(f".{path.name}.part")
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        save_file({name: part.cpu().clone().contiguous() for name, part in learnt(model).items()}, temporary)
-        temporary.replace(path)
-    except (OSError, SafetensorError) as error:
-        raise LabError(
-            f"Could not write the weights to {path}: {error}. The checkpoints of the run are still there. "
-            "Free some space or make the folder writable, then run the cell again: it goes on from the last one."
-        ) from error
+    save_file({name: part.cpu().clone().contiguous() for name, part in learnt(model).items()}, temporary)
+    temporary.replace(path)
     return _checksum(path)
 
 
 def load_weights(model: "torch.nn.Module", path: Path) -> bool:
-    """Copy saved weights into a model, in place.
-
-    Args:
-        model: a model built like the one that was saved.
-        path: a file of `save_weights`.
-
-    Returns:
-        True when the file was whole and fitted the model; otherwise the model is as it was.
-    """
+    """Copy saved weights into a model if they are whole and fit; otherwise leave it as it is and say False."""
     import torch
     from safetensors import SafetensorError
     from safetensors.torch import load_file
@@ -212,14 +138,7 @@ def load_weights(model: "torch.nn.Module", path: Path) -> bool:
 
 
 def finish(folder: Path, model: "torch.nn.Module", seconds: float, state: dict[str, Any]) -> None:
-    """Store a finished run: the weights first, the mark that says "finished" last.
-
-    Args:
-        folder: folder of the run.
-        model: the trained model.
-        seconds: how long the training took.
-        state: the fields of the TrainerState.
-    """
+    """Store a finished run: the weights first, the mark that says "finished" last."""
     record = {"seconds": seconds, "date": f"{datetime.now():%Y-%m-%d}", "state": state}
     record["sha256"] = save_weights(model, folder / WEIGHTS)
     files.write(folder / FINISHED, json.dumps(record, indent=1, default=str))
@@ -227,15 +146,7 @@ def finish(folder: Path, model: "torch.nn.Module", seconds: float, state: dict[s
 
 
 def load_finished(folder: Path, model: "torch.nn.Module") -> Finished | None:
-    """Load a finished run back into a model; a broken one is set aside.
-
-    Args:
-        folder: folder of the run.
-        model: a model built like the one that was trained; its weights are replaced.
-
-    Returns:
-        The run, or None when there is none or it was broken.
-    """
+    """Load a finished run back into a model; a broken one is set aside."""
     if not (folder / FINISHED).exists():
         return None
     try:
@@ -246,33 +157,18 @@ def load_finished(folder: Path, model: "torch.nn.Module") -> Finished | None:
         sound = False
     if sound and load_weights(model, folder / WEIGHTS):
         return finished
-    print(
-        f"The finished run in {folder} is damaged. It now lies in {set_aside(folder).name}; training again."
-    )
+    place = files.set_aside(folder).name
+    print(f"The finished run in {folder} is damaged. It now lies in {place}; training again.")
     return None
 
 
 def remember_seconds(folder: Path, step: int, seconds: float) -> None:
-    """Note how long the training has taken up to a checkpoint.
-
-    Args:
-        folder: folder of the run.
-        step: the checkpoint's step.
-        seconds: since the beginning, over all sessions.
-    """
+    """Note how long the training has taken up to a checkpoint, over all sessions."""
     files.write(folder / SECONDS, json.dumps({**_seconds(folder), str(step): seconds}))
 
 
 def seconds_until(folder: Path, step: int) -> float:
-    """Look up how long the training took up to a checkpoint.
-
-    Args:
-        folder: folder of the run.
-        step: the checkpoint's step.
-
-    Returns:
-        Seconds; 0 when nothing was noted.
-    """
+    """Look up how long the training took up to a checkpoint; 0 when nothing was noted."""
     return float(_seconds(folder).get(str(step), 0.0))
 
 
@@ -286,3 +182,53 @@ def _seconds(folder: Path) -> dict[str, float]:
 def _checksum(path: Path) -> str:
     with open(path, "rb") as stream:
         return hashlib.file_digest(stream, "sha256").hexdigest()
+
+
+def save_once(folder: Path, save: Callable[[Path], object]) -> Path:
+    """Let a model save itself into a folder, unless a whole model lies there already.
+
+    The folder gets its name when all of it is written: whoever interrupts the saving, or looks on from a second
+    notebook, never meets half a model. What was written into the folder later (a model card) stays.
+
+    Args:
+        folder: where the model goes.
+        save: writes the model into the folder it is given, such as `model.save_pretrained`.
+
+    Returns:
+        The folder. One that holds a damaged model is renamed to `broken-<name>` first.
+
+    Raises:
+        LabError: when the disk is full or the folder cannot be written.
+    """
+    folder = Path(folder)
+    next_step = f"What was there before is as it was. {FREE_SPACE}."
+    with (
+        readable_errors(folder, "save the model in", next_step),
+        files.lock(folder, "Another notebook is saving this very model"),
+    ):
+        if folder.exists() and (problem := _damage(folder)):
+            place = files.set_aside(folder).name
+            print(f"{problem}. The folder now lies in {place}; saving the model again.")
+        if not folder.exists():
+            with files.new_folder(folder) as new:
+                new.rmdir()  # a `save` may make the folder itself
+                save(new)
+    return folder
+
+
+def _damage(folder: Path) -> str:
+    """Say what is wrong with a saved model; nothing when each of its files can be read."""
+    from safetensors import SafetensorError, safe_open
+
+    weights = list(folder.glob("*.safetensors"))
+    path = folder
+    try:
+        for path in folder.glob("*.json"):
+            json.loads(path.read_text(encoding="utf-8"))
+        for path in weights:
+            # Opening compares the file's length with what its head promises.
+            with safe_open(path, framework="pt"):
+                pass
+    except (OSError, ValueError, SafetensorError) as error:
+        return f"{path} is damaged ({error})"
+    return "" if weights and list(folder.glob("*config.json")) else f"{folder} holds no whole model"

@@ -1,4 +1,4 @@
-"""Training with the Trainer: good arguments for this machine, runs that are found again, quick prediction."""
+"""Training with a memory: a finished run is found again, an interrupted one goes on."""
 
 import contextlib
 import weakref
@@ -7,7 +7,7 @@ from pathlib import Path
 from pickle import UnpicklingError
 from typing import TYPE_CHECKING, Any
 
-from ..core import settings
+from ..core import files, settings
 from ..core.settings import LabError
 from . import fingerprints, runs
 from .live import Watch
@@ -79,7 +79,10 @@ def train(trainer: "Trainer", name: str) -> TrainingRun:
         trainer.optimizer = trainer.lr_scheduler = None
     folder, start = _place(trainer, name)
     try:
-        with runs.readable_errors(folder), runs.locked(folder):
+        with (
+            runs.readable_errors(folder, "write the training run to", runs.GO_ON),
+            files.lock(folder, "Another notebook is training this very run"),
+        ):
             run = _found(trainer, folder) or _trained(trainer, folder, start)
     finally:
         _lineages[trainer.model] = _Lineage(start, fingerprints.of_weights(trainer.model), folder)
@@ -174,7 +177,7 @@ def _call_train(trainer: "Trainer", watch: Watch, checkpoint: Path | None) -> No
         raise
     except UnpicklingError as error:
         # torch opens these files with weights_only=True, and its message advises to switch that off.
-        place = runs.set_aside(checkpoint) if checkpoint else watch.folder
+        place = files.set_aside(checkpoint) if checkpoint else watch.folder
         raise LabError(
             f"The checkpoint {checkpoint and checkpoint.name} holds something other than numbers: opening it could "
             f"run foreign code, so it was refused and nothing of it was run. It now lies in {place}. Run the cell "

@@ -169,14 +169,7 @@ def _native_bf16() -> bool:
 
 
 def check_name(name: str) -> None:
-    """Make sure that a run's name can be a folder's name.
-
-    Args:
-        name: the name.
-
-    Raises:
-        LabError: when it is empty or holds other characters than letters, digits, dot, dash, underscore.
-    """
+    """Make sure that a run's name can be a folder's name."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
         raise LabError(
             f"name={name!r} cannot name a run: it becomes a folder. Use letters, digits, dot, dash and underscore, "

@@ -39,11 +39,6 @@ def test_compute_metrics_reports_a_diverged_model():
         metrics.compute_metrics((np.array([[math.nan, 1.0]]), np.array([0])))
 
 
-def test_confusion_matrix_has_true_classes_as_rows():
-    counts = metrics.confusion_matrix([0, 0, 1], [0, 1, 1], classes=3)
-    assert counts.tolist() == [[1, 1, 0], [0, 1, 0], [0, 0, 0]]
-
-
 def test_interval_reads_like_a_sentence():
     interval = metrics.Interval(0.853, 0.831, 0.875, 0.95)
     assert str(interval) == "0.853 (95 % interval 0.831 to 0.875)"
@@ -154,7 +149,7 @@ def test_confidence_must_be_between_zero_and_one(confidence):
 
 
 @pytest.mark.parametrize(
-    "function", [metrics.mcnemar, metrics.paired_difference, metrics.classification, metrics.confusion_matrix]
+    "function", [metrics.mcnemar, metrics.paired_difference, metrics.classification]
 )
 def test_lists_of_different_length_are_refused(function):
     with pytest.raises(LabError, match=r"3 values.*2"):

@@ -4,13 +4,17 @@ import json
 import multiprocessing
 import os
 import signal
+import tempfile
+import threading
+from concurrent.futures import ThreadPoolExecutor
+from multiprocessing import forkserver
 
 import numpy as np
 import pytest
 import torch
 
-from labhelpers import training
-from labhelpers.core import settings
+from labhelpers import progress, training
+from labhelpers.core import files, settings
 from labhelpers.core.settings import LabError
 from labhelpers.training import fingerprints, runs
 
@@ -134,15 +138,19 @@ def train_and_die(workspace, moment, adapter):
     elif moment == "before the finished weights are in place":
         runs.save_weights = lambda model, path: die() if path.name == runs.WEIGHTS else "unused"
     elif moment == "before the finished mark":
-        runs.write_atomically = lambda path, text: die() if path.name == runs.FINISHED else None
+        files.write = lambda path, text: die() if path.name == runs.FINISHED else None
     training.train(tiny_trainer(tiny_model(adapter), callbacks=callbacks), "killed")
 
 
 @pytest.fixture(scope="module")
-def processes():
+def processes(tmp_path_factory):
     context = multiprocessing.get_context("forkserver")
     # The server imports the slow libraries once; each child starts from there.
     context.set_forkserver_preload(["torch", "transformers", "peft", "datasets"])
+    with pytest.MonkeyPatch.context() as patch:
+        # Its folder stays until the interpreter ends, so it lies among pytest's own.
+        patch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("server")))
+        forkserver.ensure_running()
     return context
 
 
@@ -359,8 +367,8 @@ def test_damaged_finished_run_is_set_aside_and_trained_again(capsys, damage):
     else:
         mark.write_text(json.dumps({"seconds": "many"}))
     again = training.train(tiny_trainer(), "first")
+    assert f"{made.folder} is damaged. It now lies in broken-{made.folder.name}" in capsys.readouterr().out
     assert not again.reused and training.train(tiny_trainer(), "first").reused
-    assert "damaged" in capsys.readouterr().out
     assert (made.folder.parent / f"broken-{made.folder.name}" / "checkpoint-18").is_dir()
 
 
@@ -439,19 +447,39 @@ def test_no_empty_folder_is_left_behind(workspace):
     assert [path for path in (workspace / "runs").iterdir() if path.is_dir()] == [run.folder]
 
 
-def test_two_notebooks_do_not_train_the_same_run_at_once(capsys):
-    import threading
+class WaitAtStep(DieAtStep):
+    __module__ = "labhelpers.test"
 
-    first = tiny_trainer()
-    folder, _ = training._place(first, "shared")
-    entered = threading.Event()
-    with runs.locked(folder):
-        second = threading.Thread(target=lambda: (training.train(tiny_trainer(), "shared"), entered.set()))
-        second.start()
-        assert not entered.wait(3)
-        assert not (folder / runs.START).exists()
-    second.join(60)
-    assert entered.is_set() and (folder / runs.FINISHED).exists()
+    def __init__(self, step):
+        super().__init__(step)
+        self.there, self.go_on = threading.Event(), threading.Event()
+
+    def on_step_end(self, args, state, control, **_):
+        if state.global_step == self.step:
+            self.there.set()
+            self.go_on.wait(120)
+
+
+def test_two_notebooks_do_not_train_the_same_run_at_once(capsys):
+    wait = WaitAtStep(2)
+    with ThreadPoolExecutor(2) as notebooks:
+        first = notebooks.submit(training.train, tiny_trainer(callbacks=[wait]), "shared")
+        assert wait.there.wait(120)
+        second = notebooks.submit(training.train, tiny_trainer(), "shared")
+        with pytest.raises(TimeoutError):
+            second.result(timeout=3)
+        wait.go_on.set()
+    assert not first.result().reused and second.result().reused
+    assert "Another notebook is training this very run. Waiting" in capsys.readouterr().out
+
+
+def test_no_lock_is_left_in_the_temporary_folder(monkeypatch, tmp_path):
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr(tempfile, "tempdir", str(temporary))
+    training.train(tiny_trainer(num_train_epochs=1), "first")
+    progress.tick("D04-T1")
+    assert not list(temporary.rglob("*.lock"))
 
 
 @pytest.mark.parametrize("name", ["", "a/b", "..", None, "über uns"])
