@@ -2,9 +2,11 @@
 
 import contextlib
 import json
+import logging
 import math
 import os
 import re
+import sqlite3
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -14,10 +16,13 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import files, settings, timetable
 from ..core.settings import LabError
-from . import mlflow_store
+from . import runs
 
 if TYPE_CHECKING:
     from mlflow import ActiveRun
+
+SECONDS_FOR_A_SERVER = 5
+STAYS = f"What was logged before is still there, and so are your trained models. {runs.FREE_SPACE}: it opens a new run."
 
 
 def setup(experiment: str) -> str:
@@ -36,21 +41,20 @@ def setup(experiment: str) -> str:
     """
     if not isinstance(experiment, str) or not experiment.strip():
         raise LabError(f'setup(experiment={experiment!r}): give the experiment a name, such as "sentiment".')
-    mlflow_store.keep_quiet()
+    _keep_quiet()
     import mlflow
 
     chosen = os.environ.get("MLFLOW_TRACKING_URI")
-    address = chosen or mlflow_store.address()
     if chosen:
-        mlflow_store.check_server(chosen)
+        _check_server(chosen)
     else:
-        mlflow_store.make_ready()
-    mlflow.set_tracking_uri(address)
+        _make_ready(_database())
+    mlflow.set_tracking_uri(chosen or _address(_database()))
     if not chosen:
         # MLflow notes the address in the environment, where the next call would take it for the learner's choice.
         os.environ.pop("MLFLOW_TRACKING_URI", None)
-    mlflow_store.choose_experiment(experiment, address)
-    return address
+    _choose_experiment(experiment, chosen)
+    return chosen or _address(_database())
 
 
 @contextlib.contextmanager
@@ -78,10 +82,10 @@ def start_run(experiment: str, run_name: str) -> "Iterator[ActiveRun]":
         with contextlib.suppress(MlflowException):
             mlflow.end_run(status="KILLED")
     setup(experiment)
-    with mlflow_store.readable_errors():
-        mlflow_store.close_abandoned()
+    with _readable_errors():
+        _close_abandoned()
         run = mlflow.start_run(run_name=run_name, tags=_tags())
-        with mlflow_store.kept_open(run.info.run_id), run:
+        with _kept_open(run.info.run_id), run:
             yield run
 
 
@@ -130,10 +134,175 @@ def ui_command(port: int = 5000) -> list[str]:
     """
     return [
         *(sys.executable, "-m", "mlflow", "server"),
-        *("--backend-store-uri", mlflow_store.address()),
-        *("--artifacts-destination", mlflow_store.artifacts()),
+        *("--backend-store-uri", _address(_database())),
+        *("--artifacts-destination", _artifacts()),
         *("--host", "127.0.0.1", "--port", str(port), "--workers", "1"),
     ]
+
+
+def _database() -> Path:
+    return settings.current().workspace / "mlflow.db"
+
+
+def _address(database: Path) -> str:
+    return f"sqlite:///{database.as_posix()}"
+
+
+def _artifacts() -> str:
+    return (settings.current().workspace / "mlartifacts").as_uri()
+
+
+def _readable_errors() -> contextlib.AbstractContextManager[None]:
+    return runs.readable_errors(settings.current().workspace, "write MLflow's data to", STAYS)
+
+
+def _make_ready(database: Path) -> None:
+    """Make the database if it is missing; set it aside and make a new one if it is damaged."""
+    if re.search("[?]|%[0-9A-Fa-f]{2}", str(database)):
+        raise LabError(
+            f"MLflow reads a question mark or a %20 in {database} as part of an address, and would look elsewhere. "
+            "Set LAB_WORKSPACE to a folder without these signs, then restart the kernel."
+        )
+    # MLflow keeps connections for the life of the process, and would go on with a file that has moved away.
+    os.environ.setdefault("MLFLOW_SQLALCHEMYSTORE_POOLCLASS", "NullPool")
+    with _readable_errors(), files.lock(database):
+        if database.exists() and not _is_sound(database):
+            _set_aside(database)
+        if not database.exists():
+            _create(database)
+
+
+def _create(database: Path) -> None:
+    """Build the tables under another name first: an interrupted migration could not be taken up again."""
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    fresh = database.with_name(".mlflow-new.db")
+    fresh.unlink(missing_ok=True)
+    try:
+        SqlAlchemyStore(_address(fresh), _artifacts())
+        fresh.replace(database)
+    finally:
+        fresh.unlink(missing_ok=True)
+
+
+def _is_sound(database: Path) -> bool:
+    try:
+        # A with-block of sqlite3 ends a transaction, not the connection; closing() does.
+        with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'experiments'").fetchall()
+            return bool(tables) and connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
+    except sqlite3.OperationalError as error:
+        raise LabError(
+            f"MLflow's database {database} cannot be opened: {error}. Close other notebooks or the MLflow page, "
+            "make sure that you may write to the file, and run the cell again."
+        ) from error
+    except sqlite3.DatabaseError:
+        return False
+
+
+def _set_aside(database: Path) -> None:
+    place = files.set_aside(database)
+    for suffix in ("-journal", "-wal", "-shm"):
+        companion = database.with_name(database.name + suffix)
+        if companion.exists():
+            # Beside the new database, sqlite would apply it there.
+            companion.rename(place.with_name(place.name + suffix))
+    print(
+        f"MLflow's database was damaged. It now lies in {place}, nothing was deleted, and a new, empty one takes "
+        "its place. Your trained models and recorded results are not affected."
+    )
+
+
+def _choose_experiment(experiment: str, chosen: str | None) -> None:
+    """Make the experiment the current one: new, or brought back if it was deleted."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    server = chosen or _address(_database())
+    try:
+        client = mlflow.MlflowClient()
+        with _readable_errors(), files.lock(_database()):
+            found = client.get_experiment_by_name(experiment)
+            if found is None:
+                mlflow.create_experiment(experiment, artifact_location=None if chosen else _artifacts())
+            elif found.lifecycle_stage == "deleted":
+                client.restore_experiment(found.experiment_id)
+            mlflow.set_experiment(experiment)
+    except MlflowException as error:
+        raise LabError(
+            f"MLflow could not open the experiment {experiment!r} at {server}: {error.message} If it speaks of an "
+            f"old schema, run `mlflow db upgrade {server}`; otherwise check MLFLOW_TRACKING_URI."
+        ) from error
+
+
+def _check_server(server: str) -> None:
+    """Ask a server once whether it is there: MLflow itself would retry for minutes. Other addresses pass."""
+    import requests
+
+    if not server.startswith(("http://", "https://")):
+        return
+    try:
+        requests.get(f"{server.rstrip('/')}/health", timeout=SECONDS_FOR_A_SERVER)
+    except requests.RequestException as error:
+        raise LabError(
+            f"MLFLOW_TRACKING_URI is {server}, and no server answers there ({type(error).__name__}). Start the "
+            "server (`lab mlflow` starts one), correct the address, or unset MLFLOW_TRACKING_URI to use the "
+            "course's own database."
+        ) from error
+
+
+@contextlib.contextmanager
+def _kept_open(run_id: str) -> Iterator[None]:
+    """Hold a lock while a run is open; after the death of this process, its file is there without the lock."""
+    from filelock import FileLock
+
+    _open_runs().mkdir(parents=True, exist_ok=True)
+    mark = _open_runs() / f"{run_id}.lock"
+    try:
+        with FileLock(mark):
+            yield
+    finally:
+        _tidy(run_id, mark)
+
+
+def _close_abandoned() -> None:
+    """Mark as KILLED what a dead process left RUNNING, and say so."""
+    import mlflow
+    from filelock import FileLock, Timeout
+    from mlflow.exceptions import MlflowException
+
+    for path in _open_runs().glob("*.lock"):
+        with contextlib.suppress(Timeout, OSError), FileLock(path, timeout=0):
+            with contextlib.suppress(MlflowException):
+                run = mlflow.get_run(path.stem)
+                if run.info.status == "RUNNING":
+                    mlflow.MlflowClient().set_terminated(path.stem, "KILLED")
+                    print(
+                        f"The MLflow run {run.info.run_name!r} was cut off earlier; it is now marked as killed."
+                    )
+            path.unlink(missing_ok=True)
+
+
+def _tidy(run_id: str, mark: Path) -> None:
+    """Forget a run that has ended; one whose end could not be written stays on the list."""
+    import mlflow
+    from mlflow.exceptions import MlflowException
+
+    with contextlib.suppress(MlflowException, OSError):
+        if mlflow.get_run(run_id).info.status != "RUNNING":
+            mark.unlink(missing_ok=True)
+
+
+def _open_runs() -> Path:
+    return settings.current().workspace / ".open-runs"
+
+
+def _keep_quiet() -> None:
+    """Silence the dozens of migrations that making the database runs, each with a line of log."""
+    os.environ.setdefault("MLFLOW_DISABLE_TELEMETRY", "true")
+    os.environ.setdefault("GIT_PYTHON_REFRESH", "quiet")
+    for name in ("mlflow", "alembic", "alembic.runtime.migration", "mlflow.store.db.utils"):
+        logging.getLogger(name).setLevel(logging.ERROR)
 
 
 def _tags() -> dict[str, str]:
@@ -205,12 +374,9 @@ def _plain(number: float, form: str) -> str:
 
 
 def _store(lesson: str, name: str, entry: dict[str, Any]) -> None:
-    from filelock import FileLock
-
     path = _results(lesson or "scratch")
-    path.parent.mkdir(parents=True, exist_ok=True)
     entry["time"] = f"{datetime.now():%Y-%m-%d %H:%M:%S}"
-    with FileLock(path.with_name(f".{path.name}.lock"), timeout=30):
+    with files.lock(path, timeout=files.SECONDS_TO_WAIT):
         files.write(path, json.dumps({**_read(path), name: entry}, indent=1) + "\n")
 
 
@@ -228,8 +394,7 @@ def _read(path: Path) -> dict[str, dict[str, Any]]:
         entries = json.loads(path.read_text(encoding="utf-8"))
         return {name: {**entry, "value": float(entry["value"])} for name, entry in entries.items()}
     except (ValueError, KeyError, TypeError, AttributeError):
-        place = path.with_name(f"broken-{datetime.now():%Y%m%d-%H%M%S-%f}-{path.name}")
-        path.rename(place)
+        place = files.set_aside(path)
         print(f"The results in {path} could not be read. They now lie in {place}; run the lesson again.")
         return {}
 

@@ -101,28 +101,6 @@ def test_failing_cell_marks_its_run_as_failed():
     assert mlflow.active_run() is None
 
 
-@pytest.mark.parametrize("damage", ["not a database", "torn page", "emptied"])
-def test_damaged_database_is_set_aside_and_a_new_one_made(workspace, capsys, damage):
-    with tracking.start_run("sentiment", "first"):
-        pass
-    database = workspace / "mlflow.db"
-    content = database.read_bytes()
-    if damage == "not a database":
-        database.write_text("hello, I am a text file\n" * 100)
-    elif damage == "torn page":
-        database.write_bytes(content[: len(content) // 2])
-    else:
-        database.write_bytes(b"")
-    with tracking.start_run("sentiment", "second") as run:
-        pass
-    import mlflow
-
-    assert [found.info.run_id for found in mlflow.search_runs(output_format="list")] == [run.info.run_id]
-    said = capsys.readouterr().out
-    broken = list(workspace.glob("broken-*mlflow.db"))
-    assert len(broken) == 1 and str(broken[0]) in said and "nothing was deleted" in said
-
-
 def test_database_deleted_while_the_notebook_runs_is_made_again(workspace):
     tracking.setup("sentiment")
     (workspace / "mlflow.db").unlink()
