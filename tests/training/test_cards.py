@@ -13,20 +13,12 @@ def test_first_draft_is_written(tmp_path):
     assert card.read_text(encoding="utf-8") == "# Accuracy 0.85\n"
 
 
-def test_untouched_draft_follows_the_numbers(tmp_path):
-    cards.draft(tmp_path, "# Accuracy 0.85\n")
-    assert cards.draft(tmp_path, "# Accuracy 0.86\n").read_text(encoding="utf-8") == "# Accuracy 0.86\n"
-
-
-def test_edited_card_is_never_overwritten(tmp_path, capsys):
+def test_a_card_that_exists_is_never_overwritten_and_the_next_step_is_told(tmp_path, capsys):
     card = cards.draft(tmp_path, "# Accuracy 0.85\n")
     card.write_text("# Accuracy 0.85\n\nNot for medical texts.\n", encoding="utf-8")
-    cards.draft(tmp_path, "# Accuracy 0.85\n")
-    assert not (tmp_path / "README.draft.md").exists()
-    cards.draft(tmp_path, "# Accuracy 0.86\n")
-    assert "Not for medical texts" in card.read_text(encoding="utf-8")
-    assert (tmp_path / "README.draft.md").read_text(encoding="utf-8") == "# Accuracy 0.86\n"
-    assert "stays as it is" in capsys.readouterr().out
+    assert cards.draft(tmp_path, "# Accuracy 0.86\n") == card
+    assert card.read_text(encoding="utf-8") == "# Accuracy 0.85\n\nNot for medical texts.\n"
+    assert f"{card} stays as it is. For a new draft, rename or delete it" in capsys.readouterr().out
 
 
 def test_empty_form_of_peft_is_replaced_but_not_a_filled_one(tmp_path):
@@ -38,12 +30,6 @@ def test_empty_form_of_peft_is_replaced_but_not_a_filled_one(tmp_path):
     (other / "README.md").write_text(form.replace(cards.BLANK, "Ada Lovelace", 1), encoding="utf-8")
     cards.draft(other, "# Mine\n")
     assert "Ada Lovelace" in (other / "README.md").read_text(encoding="utf-8")
-
-
-def test_card_from_elsewhere_is_kept(tmp_path):
-    (tmp_path / "README.md").write_text("# By hand\n", encoding="utf-8")
-    cards.draft(tmp_path, "# Mine\n")
-    assert (tmp_path / "README.md").read_text(encoding="utf-8") == "# By hand\n"
 
 
 @pytest.mark.parametrize(
