@@ -1,16 +1,19 @@
-"""Trains one recipe of the prepared runs: Day 4's model, data and Trainer, with the recipe's numbers."""
+"""Trains the prepared runs: Day 4's model, data and Trainer, with the recipes' numbers."""
 
 import json
 import math
 import re
 import time
-from dataclasses import asdict, dataclass
+from dataclasses import asdict
+from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .. import data, models, training
 from ..core import files, settings
 from ..core.settings import LabError
-from ..training import recorded_runs
+from ..training import metrics, recorded_runs
+from ..training.recorded_runs import RecordedRun
 
 if TYPE_CHECKING:
     from datasets import Dataset
@@ -19,42 +22,19 @@ if TYPE_CHECKING:
 LOGGED = ("step", "epoch", "loss", "learning_rate", "grad_norm", "eval_loss", "eval_accuracy")
 
 
-@dataclass(frozen=True)
-class Outcome:
-    """What came of a recipe.
+def record(names: list[str] | None = None, to: Path | None = None) -> list[RecordedRun]:
+    """Train prepared runs (all when none is named) in the profile in force and write their files.
 
-    Attributes:
-        history: rows of `Trainer.state.log_history`, only the keys in LOGGED, without its closing summary.
-        model: name of the encoder.
-        seconds: how long the training took.
-        train_sentences, validation_sentences: how many it learnt from, and was measured on.
-        stopped: why training broke off, or None when it came to its end.
-    """
-
-    history: list[dict[str, float]]
-    model: str
-    seconds: float
-    train_sentences: int
-    validation_sentences: int
-    stopped: str | None
-
-
-def record(names: list[str] | None = None, to: Path | None = None) -> list[recorded_runs.RecordedRun]:
-    """Train prepared runs in the profile in force and write their files.
-
-    Args:
-        names: which ones; all when omitted.
-        to: folder for the files. Only the cpu profile has a default, curriculum/recorded_runs.
-
-    Returns:
-        The runs. The smoke profile trains them for one epoch on a small sample, and says so in their recipe.
-
-    Raises:
-        LabError: when a name is unknown, or when another profile than cpu would overwrite the course's files.
+    Only the cpu profile has a default folder, curriculum/recorded_runs. The smoke profile trains one epoch, and says
+    so in the recipe.
     """
     recipes = {name: _shortened(recorded_runs.recipe(name)) for name in names or recorded_runs.names()}
     folder = _target(to)
-    return [_write(_trained(name, parameters), folder) for name, parameters in recipes.items()]
+    return [write(train(name, recipe), folder) for name, recipe in recipes.items()]
+
+
+def _shortened(recipe: dict[str, Any]) -> dict[str, Any]:
+    return {**recipe, "epochs": settings.pick(smoke=1, cpu=recipe["epochs"])}
 
 
 def _target(to: Path | None) -> Path:
@@ -68,34 +48,14 @@ def _target(to: Path | None) -> Path:
     return folder
 
 
-def _shortened(recipe: dict[str, Any]) -> dict[str, Any]:
-    return {**recipe, "epochs": settings.pick(smoke=1, cpu=recipe["epochs"])}
-
-
-def _trained(name: str, recipe: dict[str, Any]) -> recorded_runs.RecordedRun:
-    from importlib import metadata
-
-    outcome = train(name, recipe)
-    last = next((row for row in reversed(outcome.history) if "eval_loss" in row), {})
-    return recorded_runs.RecordedRun(
-        name=name,
-        **recorded_runs.words(name),
-        recipe=recipe,
-        **vars(outcome),
-        validation_loss=last.get("eval_loss", math.nan),
-        validation_accuracy=last.get("eval_accuracy", math.nan),
-        versions={library: metadata.version(library) for library in recorded_runs.LIBRARIES},
-        fingerprint=recorded_runs.fingerprint(recipe),
-    )
-
-
-def _write(run: recorded_runs.RecordedRun, folder: Path) -> recorded_runs.RecordedRun:
+def write(run: RecordedRun, folder: Path) -> RecordedRun:
     """Write one file: a line per parameter and per logged row, five significant digits, null for NaN."""
     fields = {key: value if key == "recipe" else _plain(value) for key, value in asdict(run).items()}
     rows = ",\n  ".join(json.dumps(row, allow_nan=False) for row in fields.pop("history"))
     head = json.dumps(fields, indent=1, allow_nan=False, ensure_ascii=False)
-    files.write(folder / f"{run.name}.json", f'{head[:-2]},\n "history": [\n  {rows}\n ]\n}}\n')
-    return recorded_runs.parsed((folder / f"{run.name}.json").read_text(encoding="utf-8"))
+    text = f'{head[:-2]},\n "history": [\n  {rows}\n ]\n}}\n'
+    files.write(folder / f"{run.name}.json", text)
+    return recorded_runs.parsed(text)
 
 
 def _plain(value: Any) -> Any:
@@ -108,38 +68,31 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def train(name: str, recipe: dict[str, Any]) -> Outcome:
-    """Train a recipe; a run that diverges is an outcome, too.
-
-    Args:
-        name: name of the run; its folder in the workspace begins with "recorded-" and this.
-        recipe: every parameter, as in curriculum/recorded_runs.yaml.
-
-    Returns:
-        The outcome. Its last row of the validation split is measured on the final weights.
-
-    Raises:
-        LabError: when training fails for another reason than numbers that are not finite.
-    """
-    from .. import models
-
+def train(name: str, recipe: dict[str, Any]) -> RecordedRun:
+    """Train a recipe; its folder in the workspace begins with "recorded-" and the name."""
     trainer = _trainer(name, recipe)
-    seconds, stopped = _train(trainer, name)
+    seconds, stopped = outcome(trainer, name)
     rows = [row for row in trainer.state.log_history if "loss" in row or "eval_loss" in row]
-    history = [{key: row[key] for key in LOGGED if key in row} for row in rows]
-    return Outcome(
-        history=history,
+    last = next((row for row in reversed(rows) if "eval_loss" in row), {})
+    return RecordedRun(
+        name=name,
+        **recorded_runs.words(name),
+        recipe=recipe,
+        history=[{key: row[key] for key in LOGGED if key in row} for row in rows],
         model=models.source("encoder").replace("\\", "/").rpartition("/")[2],
         seconds=seconds,
         train_sentences=len(trainer.train_dataset),
         validation_sentences=len(trainer.eval_dataset),
+        validation_loss=last.get("eval_loss", math.nan),
+        validation_accuracy=last.get("eval_accuracy", math.nan),
         stopped=stopped,
+        versions={library: metadata.version(library) for library in recorded_runs.LIBRARIES},
+        fingerprint=recorded_runs.fingerprint(recipe),
     )
 
 
-def _train(trainer: "Trainer", name: str) -> tuple[float, str | None]:
-    from .. import training
-
+def outcome(trainer: "Trainer", name: str) -> tuple[float, str | None]:
+    """Train, and measure the final weights: seconds, and why it broke off. Divergence is an outcome, no error."""
     started = time.perf_counter()
     try:
         seconds = training.train(trainer, f"recorded-{name}").seconds
@@ -162,9 +115,6 @@ def _diverged(trainer: "Trainer") -> bool:
 
 def _trainer(name: str, recipe: dict[str, Any]) -> "Trainer":
     from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer
-
-    from .. import data, models, training
-    from ..training import metrics
 
     tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
     tokens = data.tokenize(data.prepared(recipe["data"]), tokenizer, max_length=recipe["max_length"])
@@ -195,8 +145,6 @@ def _model(recipe: dict[str, Any]) -> Any:
     from peft import LoraConfig, get_peft_model
     from transformers import AutoModelForSequenceClassification, set_seed
 
-    from .. import models, training
-
     set_seed(recipe["seed"])
     base = AutoModelForSequenceClassification.from_pretrained(
         models.source("encoder"), num_labels=2, **training.load_options()
@@ -210,15 +158,7 @@ def _model(recipe: dict[str, Any]) -> Any:
 
 
 def training_set(tokens: "Dataset", recipe: dict[str, Any]) -> "Dataset":
-    """Keep the first sentences (a split is in random order), and turn a fixed choice of labels round.
-
-    Args:
-        tokens: the tokenised training split, with `labels` 0 and 1.
-        recipe: its `train_examples`, `flipped_share` (0 to 1) and `flip_seed` count here.
-
-    Returns:
-        The sentences to train on.
-    """
+    """Keep the first sentences (a split is in random order), and turn a fixed choice of labels round."""
     import numpy as np
 
     kept = tokens.select(range(min(recipe["train_examples"] or len(tokens), len(tokens))))

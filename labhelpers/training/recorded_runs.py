@@ -4,11 +4,10 @@ import hashlib
 import json
 import math
 from dataclasses import dataclass, replace
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-from ..core import settings
+from ..core import settings, timetable
 from ..core.settings import LabError
 
 LIBRARIES = ("torch", "transformers", "peft")
@@ -106,32 +105,35 @@ def recipe(name: str) -> dict[str, Any]:
     Raises:
         LabError: when there is no such run.
     """
-    document = _document()
-    own = _entry(name)
-    return {**document["common"], **{key: value for key, value in own.items() if key not in WORDS}}
+    own = {key: value for key, value in _entry(name).items() if key not in WORDS}
+    return {**_document()["common"], **own}
 
 
 def fingerprint(recipe: dict[str, Any]) -> str:
-    """Hash a recipe, so that a file trained by another one is noticed.
-
-    Args:
-        recipe: parameter → value.
-
-    Returns:
-        16 hexadecimal digits.
-    """
+    """Hash a recipe, so that a file trained by another one is noticed."""
     return hashlib.sha256(json.dumps(recipe, sort_keys=True).encode()).hexdigest()[:16]
 
 
 def home() -> Path:
+    """Folder of the files that came with the course."""
     return settings.current().root / "curriculum" / "recorded_runs"
 
 
-@cache
-def _document() -> dict[str, Any]:
-    import yaml
+def words(name: str) -> dict[str, str]:
+    """Give what a recipe says about its run: title and note."""
+    return {key: _entry(name)[key] for key in WORDS}
 
-    return yaml.safe_load(home().with_suffix(".yaml").read_text(encoding="utf-8"))
+
+def parsed(text: str) -> RecordedRun:
+    """Read the text of a run's file; null in a number's place is NaN."""
+    fields = json.loads(text)
+    for row in (fields, *fields["history"]):
+        row |= {key: math.nan for key in row if row[key] is None and key != "stopped"}
+    return RecordedRun(**fields)
+
+
+def _document() -> dict[str, Any]:
+    return timetable.curriculum("recorded_runs")
 
 
 def _entry(name: str) -> dict[str, Any]:
@@ -139,14 +141,3 @@ def _entry(name: str) -> dict[str, Any]:
     if name not in runs:
         raise LabError(f"There is no prepared run {name!r}. Choose one of: {', '.join(runs)}.")
     return runs[name]
-
-
-def words(name: str) -> dict[str, str]:
-    return {key: _entry(name)[key] for key in WORDS}
-
-
-def parsed(text: str) -> RecordedRun:
-    fields = json.loads(text)
-    for row in (fields, *fields["history"]):
-        row |= {key: math.nan for key in row if row[key] is None and key != "stopped"}
-    return RecordedRun(**fields)

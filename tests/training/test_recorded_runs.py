@@ -8,12 +8,23 @@ import re
 
 import pytest
 
+from labhelpers import training
+from labhelpers.core import timetable
 from labhelpers.core.settings import LabError, current
 from labhelpers.tools import record_runs
 from labhelpers.training import recorded_runs
 
 COIN = math.log(2)
 FOLDER = current().root / "curriculum" / "recorded_runs"
+
+
+@pytest.fixture
+def recipes(monkeypatch):
+    """A copy of curriculum/recorded_runs.yaml; what a test changes in it counts until the test ends."""
+    real = timetable.curriculum
+    copy = json.loads(json.dumps(real("recorded_runs")))
+    monkeypatch.setattr(timetable, "curriculum", lambda name: copy if name == "recorded_runs" else real(name))
+    return copy
 
 
 def losses(name):
@@ -122,19 +133,15 @@ def test_unknown_names_are_told_the_known_ones():
         record_runs.record(["to_high"])
 
 
-def test_a_changed_recipe_makes_the_file_stale(monkeypatch):
-    document = json.loads(json.dumps(recorded_runs._document()))
-    document["runs"]["too_low"]["learning_rate"] = 2e-5
-    monkeypatch.setattr(recorded_runs, "_document", lambda: document)
+def test_a_changed_recipe_makes_the_file_stale(recipes):
+    recipes["runs"]["too_low"]["learning_rate"] = 2e-5
     with pytest.raises(LabError, match=r"stale.*learning_rate.*lab record-runs too_low"):
         recorded_runs.load("too_low")
     assert recorded_runs.load("healthy").stopped is None
 
 
-def test_a_better_title_makes_nothing_stale(monkeypatch):
-    document = json.loads(json.dumps(recorded_runs._document()))
-    document["runs"]["too_low"]["title"] = "Steps too small"
-    monkeypatch.setattr(recorded_runs, "_document", lambda: document)
+def test_a_better_title_makes_nothing_stale(recipes):
+    recipes["runs"]["too_low"]["title"] = "Steps too small"
     assert recorded_runs.load("too_low").title == "Steps too small"
 
 
@@ -151,7 +158,7 @@ def test_a_diverged_run_survives_the_trip_to_disk(tmp_path):
     healthy = recorded_runs.load("healthy")
     rows = [{"step": 1, "loss": 0.7, "grad_norm": math.inf}, {"step": 2, "loss": math.nan, "grad_norm": 1.0}]
     broken = dataclasses.replace(healthy, history=rows, validation_loss=math.nan, stopped="The loss is nan.")
-    record_runs._write(broken, tmp_path)
+    record_runs.write(broken, tmp_path)
     text = (tmp_path / "healthy.json").read_text(encoding="utf-8")
     json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     back = recorded_runs.load("healthy", tmp_path)
@@ -165,18 +172,16 @@ def test_numbers_that_are_not_finite_are_an_outcome_other_errors_are_not(monkeyp
 
     from torch import nn
 
-    from labhelpers import training
-
     def breaks(*_):
         raise LabError("The training loss is nan at step 2, so the model can learn nothing more. Lower it.")
 
     monkeypatch.setattr(training, "train", breaks)
     state = SimpleNamespace(log_history=[{"step": 2, "loss": math.nan}])
     trainer = SimpleNamespace(state=state, model=nn.Linear(1, 1))
-    assert record_runs._train(trainer, "x")[1] == "The training loss is nan at step 2."
+    assert record_runs.outcome(trainer, "x")[1] == "The training loss is nan at step 2."
     state.log_history = [{"step": 2, "loss": 0.7}]
     with pytest.raises(LabError):
-        record_runs._train(trainer, "x")
+        record_runs.outcome(trainer, "x")
 
 
 def test_a_share_of_the_labels_is_turned_round_the_same_every_time():
@@ -197,13 +202,11 @@ def test_only_the_cpu_profile_writes_the_courses_files(monkeypatch):
             record_runs.record(["healthy"], folder)
 
 
-def test_recording_trains_and_writes_a_file(monkeypatch, tmp_path):
+def test_recording_trains_and_writes_a_file(monkeypatch, recipes, tmp_path):
     monkeypatch.setenv("LAB_PROFILE", "smoke")
     monkeypatch.setenv("LAB_HEADLESS", "1")
-    document = json.loads(json.dumps(recorded_runs._document()))
-    document["common"] |= {"evaluations": 2, "max_length": 16, "logging_steps": 1}
-    document["runs"]["bad_labels"]["train_examples"] = 96
-    monkeypatch.setattr(recorded_runs, "_document", lambda: document)
+    recipes["common"] |= {"evaluations": 2, "max_length": 16, "logging_steps": 1}
+    recipes["runs"]["bad_labels"]["train_examples"] = 96
     before = (FOLDER / "bad_labels.json").read_bytes()
     (run,) = record_runs.record(["bad_labels"], tmp_path)
     assert (FOLDER / "bad_labels.json").read_bytes() == before
