@@ -73,6 +73,28 @@ def pytest_collection_modifyitems(items):
     items.sort(key=rank)
 
 
+class Aloud:
+    """Says at once, in a line, what failed; pytest itself tells the whole story at the end, an hour later."""
+
+    def __init__(self, reporter):
+        self.reporter = reporter
+
+    @pytest.hookimpl(trylast=True)
+    def pytest_runtest_logreport(self, report):
+        if report.failed:
+            said = getattr(report.longrepr, "reprcrash", None)
+            why = said.message.splitlines()[0] if said and said.message else report.when
+            self.reporter.ensure_newline()
+            self.reporter.write_line(f"{report.nodeid}: {why}", red=True)
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_configure(config):
+    reporter = config.pluginmanager.get_plugin("terminalreporter")
+    if reporter and not IN_WORKER:
+        config.pluginmanager.register(Aloud(reporter))
+
+
 def left_behind():
     """Files and folders that the tests should have removed; torch leaves its compiler's folder wherever it is imported."""
     return sorted(name for name in os.listdir(os.environ["TMPDIR"]) if not name.startswith("torchinductor_"))

@@ -128,45 +128,49 @@ def measure_lessons(profile: str) -> dict[str, Any]:
     }
 
 
+def _arguments(seed: int, fast: bool, folder: str) -> Any:
+    from transformers import TrainingArguments
+
+    shared = {
+        "num_train_epochs": EPOCHS,
+        "seed": seed,
+        "output_dir": folder,
+        "save_strategy": "no",
+        "logging_strategy": "no",
+    }
+    if fast:
+        # Four times the batch, so four times the learning rate: Goyal et al. 2017 (arXiv 1706.02677), section 2.1.
+        return training.arguments("bench", learning_rate=4 * LEARNING_RATE, **shared)
+    return TrainingArguments(learning_rate=LEARNING_RATE, report_to=[], disable_tqdm=True, **shared)
+
+
+def _adapted(fast: bool) -> Any:
+    """The encoder with a LoRA adapter."""
+    from peft import LoraConfig, get_peft_model
+    from transformers import AutoModelForSequenceClassification
+
+    options = training.load_options() if fast else {}
+    base = AutoModelForSequenceClassification.from_pretrained(
+        models.source("encoder"), num_labels=2, **options
+    )
+    shape = {"r": 8, "lora_alpha": 16, "lora_dropout": 0.05, "target_modules": models.lora_targets(base)}
+    model = get_peft_model(base, LoraConfig(task_type="SEQ_CLS", **shape))
+    if fast:
+        training.keep_adapters_precise(model)
+    return model
+
+
 def _train(seed: int, fast: bool) -> dict[str, float]:
     """One LoRA training of the encoder; the adapter and the epochs are the same for both."""
-    from peft import LoraConfig, get_peft_model
-    from transformers import (
-        AutoModelForSequenceClassification,
-        AutoTokenizer,
-        Trainer,
-        TrainingArguments,
-        set_seed,
-    )
+    from transformers import AutoTokenizer, Trainer, set_seed
 
     set_seed(seed)
     tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
     splits = data.tokenize(data.prepared("sentiment"), tokenizer, max_length=128)
     sentences = splits["train"].select(range(SENTENCES))
-    options = training.load_options() if fast else {}
-    model = AutoModelForSequenceClassification.from_pretrained(
-        models.source("encoder"), num_labels=2, **options
-    )
-    targets = models.lora_targets(model)
-    model = get_peft_model(
-        model, LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules=targets, task_type="SEQ_CLS")
-    )
-    if fast:
-        training.keep_adapters_precise(model)
+    model = _adapted(fast)
     with tempfile.TemporaryDirectory() as folder:
-        shared = {
-            "num_train_epochs": EPOCHS,
-            "seed": seed,
-            "output_dir": folder,
-            "save_strategy": "no",
-            "logging_strategy": "no",
-        }
-        arguments = (
-            # Four times the batch, so four times the learning rate: Goyal et al. 2017 (arXiv 1706.02677), section 2.1.
-            training.arguments("bench", learning_rate=4 * LEARNING_RATE, **shared)
-            if fast
-            else TrainingArguments(learning_rate=LEARNING_RATE, report_to=[], disable_tqdm=True, **shared)
-        )
+        arguments = _arguments(seed, fast, folder)
         trainer = Trainer(model, arguments, train_dataset=sentences, processing_class=tokenizer)
         started = time.perf_counter()
         trainer.train()

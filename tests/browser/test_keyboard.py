@@ -76,34 +76,50 @@ def test_an_exercise(notebook):
     )
 
 
-def test_tab_reaches_every_control_in_reading_order(notebook):
-    keyboard, slid = notebook.page.keyboard, go_to(notebook, "widgets.explore")
+def press_through_explore(notebook):
+    slid = go_to(notebook, "widgets.explore")
     tab_to(notebook, slid.get_by_role("slider", name="n"))
-    keyboard.press("ArrowRight")
+    notebook.page.keyboard.press("ArrowRight")
     expect(slid.locator(".jp-OutputArea-output pre")).to_have_text("8")
 
+
+def press_through_a_guess(notebook):
     guessed = notebook.cell("widgets.predict")
     tab_to(notebook, guessed.get_by_role("slider", name="How many?"))
-    keyboard.press("ArrowRight")
+    notebook.page.keyboard.press("ArrowRight")
     tab_to(notebook, guessed.get_by_role("button", name="This is my guess"))
-    keyboard.press("Enter")
+    notebook.page.keyboard.press("Enter")
     expect(guessed.get_by_role("status")).to_contain_text("Saved. Your guess: 5.1")
     assert json.loads((notebook.watched.lab.workspace / "guesses.json").read_text())["keys"] == 5.1
 
+
+def press_through_the_timer(notebook):
     timed = notebook.cell("timer.show")
     tab_to(notebook, timed.get_by_role("button", name="Start"))
-    keyboard.press("Space")
+    notebook.page.keyboard.press("Space")
     expect(timed.get_by_role("timer")).to_have_text(re.compile(r"Work 24:5\d"))
     expect(timed.get_by_role("status")).to_contain_text("One thing only")
 
+
+def press_through_the_quiz(notebook):
     asked = notebook.cell("quiz.ask")
     tab_to(notebook, asked.get_by_role("radio").nth(1))
-    keyboard.press("Space")
+    notebook.page.keyboard.press("Space")
     explanation = answers.questions("day04")[0]["choices"][1]["explanation"]
     expect(asked.get_by_role("status").first).to_contain_text(explanation)
 
+
+def press_through_the_checklist(notebook):
     listed = notebook.cell("progress.checklist")
     tab_to(notebook, listed.get_by_role("checkbox").nth(1))
-    keyboard.press("Space")
+    notebook.page.keyboard.press("Space")
     expect(listed.get_by_role("status")).to_contain_text("Saved in progress/week1.md")
     expect(listed.get_by_role("checkbox").nth(1)).to_be_checked()
+
+
+def test_tab_reaches_every_control_in_reading_order(notebook):
+    press_through_explore(notebook)
+    press_through_a_guess(notebook)
+    press_through_the_timer(notebook)
+    press_through_the_quiz(notebook)
+    press_through_the_checklist(notebook)

@@ -138,37 +138,48 @@ def unpacking(report):
         report["unpacking, again"] = sorted(path.name for path in assets.path("small").iterdir())
 
 
+def log(text, before):
+    """An MLflow run with a curve and a page of notes."""
+    import mlflow
+
+    from labhelpers.training import tracking
+
+    with tracking.start_run("sentiment", text):
+        before()
+        for step in range(300):
+            mlflow.log_metric("loss", step, step=step)
+        mlflow.log_text("x" * 20_000, "notes.txt")
+
+
 def tracking(report):
     """MLflow runs, results, a database made."""
     import mlflow
 
     from labhelpers.training import tracking
 
-    report["database"] = on_a_full_disk(lambda: tracking.setup("sentiment"))
-
-    def log(text, before):
-        with tracking.start_run("sentiment", text):
-            before()
-            for step in range(300):
-                mlflow.log_metric("loss", step, step=step)
-            mlflow.log_text("x" * 20_000, "notes.txt")
-
-    log("whole", lambda: None)
-    report["metrics"] = told(lambda: log("metrics", fill))
-
     def artefact():
         with tracking.start_run("sentiment", "artefact"):
             fill()
             mlflow.log_text("x" * 20_000, "notes.txt")
 
+    report["database"] = on_a_full_disk(lambda: tracking.setup("sentiment"))
+    log("whole", lambda: None)
+    report["metrics"] = told(lambda: log("metrics", fill))
     report["artefact"] = told(artefact)
-    tracking.record("accuracy", 0.5)
-    report["result"] = on_a_full_disk(lambda: tracking.record("accuracy", 0.75))
-    report["results"] = tracking.recorded("scratch")
+    results(report)
     with contextlib.redirect_stdout(io.StringIO()):
         log("again", lambda: None)
     runs = mlflow.search_runs(search_all_experiments=True, output_format="list")
     report["runs"] = {run.info.run_name: run.info.status for run in runs}
+
+
+def results(report):
+    """A recorded result, and one more without room."""
+    from labhelpers.training import tracking
+
+    tracking.record("accuracy", 0.5)
+    report["result"] = on_a_full_disk(lambda: tracking.record("accuracy", 0.75))
+    report["results"] = tracking.recorded("scratch")
 
 
 def main():
