@@ -1,6 +1,7 @@
 """The notebooks on disk are what the manuscripts build, and building never loses a learner's work."""
 
 import json
+import re
 
 import nbformat
 import pytest
@@ -8,11 +9,24 @@ import pytest
 from labhelpers.core import answers, timetable
 from labhelpers.core.settings import LabError, current
 from labhelpers.lesson import quiz
-from labhelpers.tools.authoring import manuscripts
+from labhelpers.tools.authoring import folding, manuscripts
 from labhelpers.tools.authoring import notebooks as authoring
 
 READY = [day for day in timetable.lessons() if day["status"] == "ready"]
 IDS = [day["id"] for day in READY]
+WIDTH = 96  # characters beside the file browser in a window of 1280 pixels
+
+
+@pytest.fixture
+def draft(tmp_path, monkeypatch):
+    """Write a manuscript and return the entry of its lesson."""
+    monkeypatch.setattr(manuscripts, "folder", lambda: tmp_path)
+
+    def write(text):
+        (tmp_path / "draft.py").write_text(text, encoding="utf-8")
+        return {"id": "day99", "lesson": "draft"}
+
+    return write
 
 
 def lesson_path(day):
@@ -55,14 +69,114 @@ def test_cells_are_short_and_lesson_has_its_anatomy(day):
     assert 3 <= len(manuscripts.read(day).questions) <= 5
 
 
+@pytest.mark.parametrize("variant", ["learner", "solved"])
 @pytest.mark.parametrize("day", READY, ids=IDS)
-def test_exercises_can_be_read_without_scrolling_sideways(day):
-    cells = nbformat.read(lesson_path(day), as_version=4).cells
-    code = "\n".join(cell.source for cell in cells if cell.cell_type == "code")
-    comments = [line for line in code.splitlines() if line.startswith("#")]
-    assert comments
-    too_long = [line for line in comments if len(line) > 100]  # what fits beside the file list at 1280 pixels
-    assert not too_long
+def test_code_fits_a_laptop_and_speaks_to_readers_only(day, variant):
+    text = authoring.notebook_text(day, manuscripts.read(day), variant)
+    cells = nbformat.reads(text, as_version=4).cells
+    lines = [line for cell in cells if cell.cell_type == "code" for line in cell.source.splitlines()]
+    assert [line for line in lines if len(line) > WIDTH] == []
+    assert [line for line in lines if re.search(r"# (fmt|isort|noqa)\b", line)] == []
+    assert "asked:" not in text
+
+
+def test_words_to_tools_are_left_out_of_the_notebook(draft):
+    day = draft("""\
+# %% [markdown]
+# <!-- asked: D99-T1 -->
+# Words.
+
+# %%
+# fmt: off
+values = [1,
+          2]  # two of them
+# fmt: on
+long = values  # fmt: skip
+values  # noqa: B018
+""")
+    words, code = manuscripts.read(day).cells
+    assert words.source == "Words."
+    assert code.source == "values = [1,\n          2]  # two of them\nlong = values\nvalues"
+
+
+DRAWING = """\
+# %%
+import torch
+from labhelpers import plots
+
+scores = {"a": [1, 2], "b": [2, 3]}
+
+# %% MARK
+means = [sum(rows) / len(rows) for rows in scores.values()]
+title = f"Up to {max(means):.1f}"
+figure = plots.bars(
+    list(scores),
+    means,
+    title=title,
+)
+plots.show(figure, alt=title)
+
+# %%
+NEXT
+"""
+
+
+def is_folded(draft, mark="", following="title = 1", edit=lambda text: text):
+    day = draft(edit(DRAWING.replace("MARK", mark).replace("NEXT", following)))
+    cells = manuscripts.read(day).cells
+    assert folding.folded(cells) <= {1}
+    return folding.folded(cells) == {1}
+
+
+def test_a_cell_that_only_draws_is_folded(draft):
+    assert is_folded(draft)
+    assert not is_folded(draft, 'tags=["open"]')
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("title = f", "import math\ntitle = f"),
+        ("means = [", "torch.manual_seed(0)\nmeans = ["),
+        ("means = [", "def mean(rows): ...\n\n\nmeans = ["),
+        ("list(scores),", "kinds(scores),"),
+        ("plots.show(figure", "print(figure"),
+        (
+            "figure = plots.bars(\n    list(scores),\n    means,\n    title=title,\n)",
+            "figure = plots.bars(list(scores), means)",
+        ),
+    ],
+    ids=["imports", "calls a library", "defines", "calls the lesson's own", "shows no figure", "is short"],
+)
+def test_a_cell_that_does_more_stays_open(draft, old, new):
+    assert not is_folded(draft, edit=lambda text: text.replace(old, new))
+
+
+@pytest.mark.parametrize(
+    "following", ["print(means)", "def use():\n    return means", "print([one for one in means])"]
+)
+def test_a_cell_whose_names_are_needed_later_stays_open(draft, following):
+    assert not is_folded(draft, following=following)
+
+
+def test_a_tag_folds_a_table(draft):
+    def printed(text):
+        return text.replace("plots.show(figure, alt=title)", "print(title)")
+
+    assert not is_folded(draft, edit=printed)
+    assert is_folded(draft, 'tags=["fold"]', edit=printed)
+
+
+@pytest.mark.parametrize("day", READY, ids=IDS)
+def test_folded_cells_hide_nothing_that_a_learner_works_with(day):
+    folded = [
+        cell for cell in nbformat.read(lesson_path(day), as_version=4).cells if cell.metadata.get("cellView")
+    ]
+    for cell in folded:
+        assert cell.cell_type == "code" and cell.metadata.jupyter == {"source_hidden": True}
+        assert not re.search(
+            r"\b(exercise|widgets|quiz|training|settings)\.|^(import|from|def|class) ", cell.source, re.M
+        )
 
 
 @pytest.mark.parametrize("day", READY, ids=IDS)
@@ -115,15 +229,11 @@ def test_address_of_the_repository_brings_badge_and_bootstrap(monkeypatch):
     assert "clone" in text and "colab.prepare()" in text
 
 
-def test_manuscript_mistakes_are_named(tmp_path, monkeypatch):
-    monkeypatch.setattr(manuscripts, "folder", lambda: tmp_path)
-    day = {"id": "day99", "lesson": "draft"}
+def test_manuscript_mistakes_are_named(draft):
     with pytest.raises(LabError, match="has no manuscript"):
-        manuscripts.read(day)
+        manuscripts.read({"id": "day99", "lesson": "nothing"})
     cell = '# %% tags=["exercise"] exercise="day99/x" answer="x" minutes=1 difficulty=1\nx = ...\n'
-    (tmp_path / "draft.py").write_text(cell, encoding="utf-8")
     with pytest.raises(LabError, match="<solution>"):
-        manuscripts.read(day)
-    (tmp_path / "draft.py").write_text(cell + "# <solution>\nx = 1\n# </solution>\n", encoding="utf-8")
+        manuscripts.read(draft(cell))
     with pytest.raises(LabError, match="misconceptions"):
-        manuscripts.read(day)
+        manuscripts.read(draft(cell + "# <solution>\nx = 1\n# </solution>\n"))

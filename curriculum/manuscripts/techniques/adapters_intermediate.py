@@ -560,6 +560,8 @@ for method in methods:
 
 # %%
 best = {method: max(rates, key=lambda rate: trials[method, rate]) for method in methods}
+
+# %%
 title = f"Each likes its own rate: adapters {best['adapters']:g}, LoRA {best['LoRA']:g}"
 if best["adapters"] == best["LoRA"]:
     title = f"Of these rates, both do best with {best['LoRA']:g}"
@@ -940,6 +942,8 @@ for name in list(ways)[2:]:
         change = metrics.paired_difference(scores[name], scores[specialist])
         labels.append(f"{name}: on {world}")
         changes.append([100 * change.estimate, 100 * change.low, 100 * change.high])
+
+# %%
 worst = int(np.argmin([change[0] for change in changes]))
 title = f"The largest loss: {changes[worst][0]:+.1f} points, {labels[worst]}"
 figure = plots.interval_bars(

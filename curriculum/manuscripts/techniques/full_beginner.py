@@ -488,6 +488,7 @@ means = (
     .mean(numeric_only=True)
     .sort_values("budget")
 )
+spread = means.right.max() - means.right.min()
 means.drop(columns="seed").round({"seconds": 0, "right": 1, "loss": 3})
 
 # %% [markdown]
@@ -505,7 +506,6 @@ axes.plot(means.budget, means.right, color="#777777", lw=1, zorder=0)
 axes.set(xscale="log", xlabel="rate × steps (log scale)", ylabel="new sentences right (%)")
 axes.legend(loc="upper left")
 axes.margins(y=0.15)
-spread = means.right.max() - means.right.min()
 title = f"One line through both knobs: {spread:.0f} points from the smallest budget to the best"
 axes.set_title(title)
 plots.show(
@@ -659,6 +659,11 @@ kinds = {
     "optimizer": "#E69F00",
     "activations": "#777777",
 }
+activation_ratio = bills[16].activations / bills[4].activations
+title = (
+    f"Four times the batch: {activation_ratio:.1f} times the activations, "
+    f"{bills[16].total / bills[4].total:.2f} times the sum"
+)
 
 # %%
 figure, axes = plt.subplots(figsize=(7.2, 2.4))
@@ -672,11 +677,6 @@ for kind, colour in kinds.items():
 axes.set(xlabel="MB for one step, in 32 bits")
 axes.margins(x=0.02)
 axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.28), ncols=4)
-activation_ratio = bills[16].activations / bills[4].activations
-title = (
-    f"Four times the batch: {activation_ratio:.1f} times the activations, "
-    f"{bills[16].total / bills[4].total:.2f} times the sum"
-)
 axes.set_title(title)
 plots.show(figure, alt=f"Memory of one step by kind, for batches of 4 and of 16. {title}.")
 

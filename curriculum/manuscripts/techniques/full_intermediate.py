@@ -340,6 +340,8 @@ epoch_tokens = {
 
 # %%
 padding_ratio = epoch_tokens["filled up to 512"] / epoch_tokens["… like lengths together"]
+
+# %%
 title = f"The same sentences, {padding_ratio:.0f} times fewer tokens"
 figure = plots.bars(
     list(epoch_tokens),
@@ -573,6 +575,8 @@ saved = {
     for size in (16, 64)
 }
 saved_bf16 = 1 - peaks["64 at once, bf16"] / peaks["64 at once"]
+
+# %%
 title = (
     f"In four parts: {-saved[16]:+.0%} of the peak for 16 sentences, {-saved[64]:+.0%} for 64"
 )
@@ -687,6 +691,8 @@ curves = {
     for name, dtype in formats.items()
 }
 lost = {rate: lost_share(weights, rate, torch.bfloat16) for rate in (1e-5, 3e-4)}
+
+# %%
 title = f"At 1e-5, {lost[1e-5]:.0%} of the weights cannot take the step in bf16"
 captions = {
     "xlabel": "size of the step (log scale)",

@@ -458,6 +458,8 @@ print(f"standard deviation between seeds, same setting: {seed_points:.1f} points
 # %%
 against = [name for name in recipes if name != "r4 root"]
 differences = [compare(name, "r4 root") for name in against]
+
+# %%
 clear = [name for name, part in zip(against, differences, strict=True) if part.excludes_zero]
 title = f"Against r = 4, each at its own rate: {len(clear)} of {len(against)} clearly differ"
 figure = plots.interval_bars(
@@ -877,6 +879,8 @@ foreign = {
     task: np.mean([table[o][task] - table["no adapter"][task] for o in tasks if o != task])
     for task in tasks
 }
+
+# %%
 title = (
     f"Its own adapter: {np.mean(list(own.values())):+.1f} points on average; "
     f"a foreign one: {np.mean(list(foreign.values())):+.1f}"

@@ -751,6 +751,8 @@ mean = {
     method: 100 * np.mean([verdicts[method, seed].mean() for seed in seeds])
     for method in recipes
 }
+
+# %%
 title = (
     f"Nothing {percent[0][0]:.1f} %, "
     f"prompt {mean['prompt']:.1f} %, LoRA {mean['lora']:.1f} % right"

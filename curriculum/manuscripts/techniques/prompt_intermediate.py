@@ -453,6 +453,8 @@ plots.show(
     figure,
     alt=f"Accuracy against the length of the prompt, one line per seed. By length: {title}.",
 )
+
+# %%
 dearer = seconds[f"length {lengths[-1]}"] / seconds["length 1"]
 print(f"Training with {lengths[-1]} rows takes {dearer:.1f} times as long as with one.")
 
@@ -766,6 +768,8 @@ def gap(name, other):
 # %%
 duels = (("TEXT", "SAMPLE_VOCAB"), ("TEXT", "RANDOM"), ("prefix", "TEXT"), ("P-tuning", "TEXT"))
 pairs = {f"{a} minus {b}": gap(a, b) for a, b in duels}
+
+# %%
 settled = [name for name, (_, low, high) in pairs.items() if low > 0 or high < 0]
 title = f"{len(settled)} of {len(pairs)} differences are clear"
 figure = plots.interval_bars(

@@ -221,6 +221,9 @@ assert table.total["four bits"] == memory.account(four).weights
 table.map("{:,}".format)
 
 # %%
+rest_share = bills["four bits"]["rest"] / table.total["four bits"]
+
+# %%
 colours = {"numbers": "#0072B2", "scales": "#56B4E9", "tables": "#009E73", "rest": "#E69F00"}
 figure, axes = plt.subplots(figsize=(7.2, 2.1))
 left = np.zeros(2)
@@ -231,7 +234,6 @@ for kind, colour in colours.items():
 axes.invert_yaxis()
 axes.set_xlabel("MB of weights")
 axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.35), ncols=4)
-rest_share = bills["four bits"]["rest"] / table.total["four bits"]
 title = (
     f"{left[0] / left[1]:.1f} times smaller, "
     f"and {rest_share:.0%} of what is left is not in four bits"
@@ -984,6 +986,8 @@ rows = {
 
 # %%
 gap_before, gap_after = (rows[name][0] for name in list(rows)[:3:2])
+
+# %%
 title = f"Rounding costs {gap_before:+.3f} before training, {gap_after:+.3f} after"
 figure = plots.interval_bars(
     list(rows),

@@ -307,6 +307,8 @@ misconceptions = [
 # %%
 taught = metrics.bootstrap_interval((preference > cut) == is_positive)
 raw = metrics.bootstrap_interval(said_positive == is_positive)
+
+# %%
 figure = plots.interval_bars(
     ["as it came", "one number learned"],
     [raw, taught],
@@ -321,11 +323,14 @@ alt = (
     f"{taught.estimate:.2f} with one learned number, with intervals."
 )
 plots.show(figure, alt=alt)
+
+# %%
 tracking.record("one_number_accuracy", taught.estimate)
 
 # %% [markdown]
 # The bars around the dots say how far the number might move on other sentences; Day 3 explains them.
 #
+# <!-- asked: D01-T1 -->
 # You did not teach the model what *boring* means. It knew. You took what was there, used a few labelled
 # examples, and changed one number so that its knowledge came out the way *you* need it. **Fine-tuning is
 # this, with more numbers**: start from pretrained weights, adjust them a little on your own examples,
@@ -363,9 +368,10 @@ for week in timetable.load()["weeks"]:
 # on Day 4 you fine-tune a model and test it once. Each lesson also runs alone: what it needs from
 # earlier days, it makes.
 #
+# <!-- asked: D01-T2 -->
 # And the folders. Two of them are yours.
 
-# %%
+# %% tags=["fold"]
 folders = {
     "lessons": (lab.root / "lessons", "the notebooks you work in"),
     "progress": (lab.progress, "YOURS: ticks and journal, plain Markdown"),
@@ -613,6 +619,7 @@ plots.show(
 # *to what the model was trained for*, and that was not your task. This is what fine-tuning repairs.
 
 # %% [markdown]
+# <!-- asked: D01-T3 -->
 # ## LoRA, by hand, on one matrix
 #
 # Now the other question: how many numbers? A layer of a 7-billion-parameter model holds matrices of
@@ -917,6 +924,7 @@ with torch.no_grad():
 # %% [markdown]
 # ## Your first MLflow run
 #
+# <!-- asked: D01-T9 -->
 # You have just measured a handful of layers, and in a week you will not remember with how many sentences. MLflow
 # is a notebook for experiments that fills itself in: *parameters* are what you chose, *metrics* what came
 # out, *artefacts* are files. Here it writes to one small database in your workspace; no server runs.
@@ -962,6 +970,7 @@ print("Artefacts:", [file.path for file in client.list_artifacts(run.info.run_id
 # %% [markdown]
 # ## Your environment, checked
 #
+# <!-- asked: D01-T5 -->
 # Most "it does not work" in this field is "it is another version". The exact versions that these lessons were
 # tested with are in `requirements.lock`. Here are those that matter most, beside what this notebook uses.
 
@@ -988,6 +997,7 @@ for finding in doctor.examine():
         print(f"    → {finding.fix}")
 
 # %% [markdown]
+# <!-- asked: D01-T8 -->
 # Each line marked FIX names its own cure. `lab doctor` in a terminal prints the same, measures how fast this
 # machine multiplies matrices, and tells how long each lesson will take here.
 

@@ -110,6 +110,7 @@ for name, cutter in [("WordPiece", tokenizer), ("BPE", writer_tokenizer)]:
 # This WordPiece lowers capitals and drops accents before it cuts; for the encoder, shouting and whispering
 # are the same sentence. Keep that in mind: it comes back when we look for copies.
 #
+# <!-- asked: D02-T1 -->
 # And there are three tokens that nobody typed. `[CLS]` opens the text; a BERT classifier reads the whole
 # sentence off that position. `[SEP]` closes it. The third, `[PAD]`, appears only when sentences travel
 # together. Replace the first of these two by a sentence of yours, and find all three.
@@ -239,6 +240,8 @@ shares = {
 
 # %%
 random_share, grouped_share = list(shares.values())[2:]
+
+# %%
 figure = plots.bars(
     list(shares),
     [100 * share for share in shares.values()],
@@ -269,6 +272,7 @@ print(
 # %% [markdown]
 # ## The datasets library, and four formats
 #
+# <!-- asked: D02-T3 -->
 # You have already used a Hugging Face `Dataset`. It is a table with typed columns that can stay on disk while
 # you work with it. Five moves cover most of what you will ever need.
 
@@ -277,6 +281,7 @@ print(reviews)
 print(reviews.features)
 
 # %% [markdown]
+# <!-- asked: D02-T5 -->
 # **Look**: a row is a dictionary, a slice is a dictionary of columns. Read these five aloud; it is the
 # cheapest quality check there is.
 
@@ -319,6 +324,7 @@ print(type(toy["text"]).__name__, "or", type(toy["text"][:]).__name__)
 print(DatasetDict({"train": toy, "validation": toy.select([0])}))
 
 # %% [markdown]
+# <!-- asked: D02-T2 -->
 # ### One opinion, four shapes
 #
 # Data for fine-tuning come in four shapes, and which one you need depends on the model and on the task:
@@ -473,6 +479,7 @@ print(
 )
 
 # %% [markdown]
+# <!-- asked: D02-T6 -->
 # ## Meet the reviews
 #
 # Each sentence was rated by a crowd, and the label is the sign of the mean. It is often said that every
@@ -1062,6 +1069,7 @@ clean = tweets.select(list(first_of_family.values()))
 print(f"One tweet per family: {len(clean):,} of {len(tweets):,} stay.")
 
 # %% [markdown]
+# <!-- asked: D02-N -->
 # ## Split 80/10/10
 #
 # Three parts, three jobs. The model learns from **train**. You compare choices, as often as you like, on
@@ -1187,6 +1195,7 @@ print(f"The same model, the same tweets: Bob reports {bob_score:.1%}, Eve {eve_s
 # That leak is not small: Bob would choose the model that remembers best, and be disappointed on the first day
 # with new tweets. Balance the *training* part if you must, and only after the split.
 #
+# <!-- asked: D02-T7 -->
 # Now ours. `data.split` does what Eve did: remove copies by fingerprint, then split with the same mix.
 
 # %%
@@ -1196,8 +1205,10 @@ for name, part in splits.items():
 print("Texts in more than one part:", len(data.leaks(splits)))
 
 # %% [markdown]
+# <!-- asked: D02-P -->
 # ## Tokenise once, save, load again
 #
+# <!-- asked: D02-T8 -->
 # A training run reads every sentence several times. Cut it into tokens once, before, with `map`. The rules
 # from above: `max_length` from the *training* part (validation and test must not influence any choice), no
 # padding yet.
@@ -1244,6 +1255,7 @@ print(
 # nonsense without complaint. So we save the split *texts*, and each later day cuts them with the tokenizer of
 # its own model, in a second or two.
 #
+# <!-- asked: D02-A, D02-T9 -->
 # One promise to test. Whoever skips today still gets data: `data.prepared("sentiment")` makes them when they
 # are missing. That must give exactly what you have made by hand, or your results and theirs could not be
 # compared.

@@ -34,6 +34,7 @@ lab = settings.start("day03")
 # knows. The same 82, two very different stories. What tells them apart is a **baseline**: the score of
 # something simple, measured on the same sentences, *before* you start.
 #
+# <!-- asked: D03-T3 -->
 # Today you build five of them, from "always give the same answer" upwards. Each costs seconds. One of
 # them will surprise you. The best becomes the bar that your first fine-tuned model has to clear tomorrow.
 
@@ -67,6 +68,7 @@ print(
 # %% [markdown]
 # ## What does a fresh head know?
 #
+# <!-- asked: D03-N, D03-T2 -->
 # Now something that does read. MiniLM has seen a great deal of English. Many tutorials say that a
 # pretrained model like this one, straight from the shelf, already classifies 60–70 % of reviews
 # correctly, and that fine-tuning takes it from there. It sounds right. Put your number down before
@@ -318,6 +320,7 @@ for n in (20, 50, 200, 1000):
 tracking.record("fresh_head_accuracy", np.mean(fresh_scores))
 
 # %% [markdown]
+# <!-- asked: D03-T4 -->
 # ## No training at all: zero-shot with the encoder
 #
 # MiniLM was trained to put sentences with similar meanings close together. So ask it something it can
@@ -505,6 +508,7 @@ print(f"{probe.coef_.size + probe.intercept_.size} numbers were learnt.")
 # From a coin to this, by teaching one number per feature and one on top. Keep that in mind tomorrow, when you
 # count how many numbers LoRA trains.
 #
+# <!-- asked: D03-T5 -->
 # ## One number is not enough: F1, confusion matrix, interval
 #
 # Accuracy counts all mistakes alike. Often they are not: a shop that answers every angry customer by
@@ -514,6 +518,8 @@ print(f"{probe.coef_.size + probe.intercept_.size} numbers were learnt.")
 names = validation.features["label"].names
 matrix = confusion_matrix(labels, predictions["linear probe"])
 (true_negative, false_positive), (false_negative, true_positive) = matrix
+
+# %%
 figure = plots.confusion(
     matrix,
     names,
@@ -757,6 +763,8 @@ curve["TF-IDF"].append(words.score(texts, labels))
 
 # %%
 lead = [100 * (p - t) for p, t in zip(*curve.values(), strict=True)]
+
+# %%
 figure = plots.lines(
     sizes,
     {name: [100 * score for score in series] for name, series in curve.items()},
@@ -869,6 +877,7 @@ print(f"gain from peeking at the words: {gain}")
 # no weight, because no training sentence has it. Keep the rule all the same: *whatever is fitted, is
 # fitted on train*. You do not want to argue, each time, about whether this particular leak was harmless.
 #
+# <!-- asked: D03-L -->
 # ### Which one is the baseline to beat?
 #
 # All five on the same sentences, each with its interval.
@@ -877,6 +886,8 @@ print(f"gain from peeking at the words: {gain}")
 right = {name: (answers == labels).astype(int) for name, answers in predictions.items()}
 intervals = {name: metrics.bootstrap_interval(values) for name, values in right.items()}
 best = max(right, key=lambda name: right[name].mean())
+
+# %%
 figure = plots.interval_bars(
     [f"{name} (seed 0)" if name == "fresh head" else name for name in intervals],
     [
@@ -957,6 +968,8 @@ found = {
     for name, mask in slices.items()
 }
 weakest = min(found, key=lambda name: found[name].estimate)
+
+# %%
 figure = plots.interval_bars(
     list(found),
     [[100 * getattr(i, end) for end in ("estimate", "low", "high")] for i in found.values()],
@@ -1080,6 +1093,7 @@ misconceptions = [
 #
 # ## Write it down in MLflow, and keep the test set shut
 #
+# <!-- asked: D03-T7 -->
 # Tomorrow you will want these numbers, and in three weeks you will have forgotten how you got them. One
 # MLflow run per baseline: what it was, how it scored.
 
@@ -1127,6 +1141,7 @@ print(f"Its lead over {runner_up}: {metrics.paired_difference(right[best], right
 print(f"Test sentences still unread: {len(splits['test']):,}")
 
 # %% [markdown]
+# <!-- asked: D03-T6 -->
 # Put it into your journal, with one kind of sentence that the baseline gets wrong, in your own words.
 
 # %%

@@ -77,6 +77,7 @@ print(f"The bar to beat: {best_baseline}.")
 # Today you tell it. Not by changing all of its weights: you will train a sliver of them, in a few
 # minutes, on this machine. The question is whether that is enough to matter, and how you would know.
 #
+# <!-- asked: D04-T4 -->
 # One thing has been lying in a drawer since Day 2: the test split. Nobody has looked at it. Today,
 # at the very end, you open it. So commit yourself now.
 
@@ -93,6 +94,7 @@ guess = widgets.predict(
 #
 # $$y = W x + b + \frac{\alpha}{r}\, B\,(A\,x)$$
 #
+# <!-- asked: D04-T3 -->
 # $A$ squeezes the input down to $r$ numbers, $B$ unfolds those to the full width again. $r$ is called
 # the **rank**: how many directions the detour can use. $\alpha$ says how loudly the detour speaks, and
 # dividing by $r$ keeps the volume about the same when you try another rank. Only $A$ and $B$ are trained.
@@ -288,6 +290,7 @@ print(f"gradient of A: {layer.A.grad.norm():.6f}    gradient of B: {layer.B.grad
 #
 # PEFT is the library people use for this. It wants a recipe, a `LoraConfig`:
 #
+# <!-- asked: D04-T5 -->
 # - `r` is the width of the detour, `lora_alpha` its volume (scaled by `lora_alpha / r`, as above).
 # - `target_modules` names the layers that get one.
 # - `lora_dropout` is the share of the detour's inputs that is set to zero at random during training, so that it
@@ -607,9 +610,11 @@ widgets.explore(
 # %% [markdown]
 # ## `TrainingArguments` and `Trainer` in plain sight
 #
+# <!-- asked: D04-T1 -->
 # A `Trainer` needs four things: a **model**, the **arguments** that say how to train, the **data**, and a
 # **collator** that turns a handful of sentences into one rectangular batch. We prepare them in this order.
 #
+# <!-- asked: D04-T6 -->
 # **The model.** Same base, same recipe, but loaded so that training is quick on this machine. These
 # are ordinary arguments of `from_pretrained`:
 
@@ -632,6 +637,7 @@ whole_model = models.count_parameters(base).total
 #
 # **The arguments.** Three of them are yours, and they matter most:
 #
+# <!-- asked: D04-T2 -->
 # - the **learning rate**, the size of a step;
 # - the number of **epochs**, how often the model sees every training sentence;
 # - the **batch size**, how many sentences share one step.
@@ -650,6 +656,7 @@ args = training.arguments(
 )
 
 # %% [markdown]
+# <!-- asked: D04-T7 -->
 # `training.arguments` returns an ordinary `TrainingArguments`. Nothing is hidden in it; here is every
 # value that differs from the library's own default. Before you read on: which rows can you explain yourself?
 
@@ -705,6 +712,7 @@ widgets.explore(schedule, learning_rate=rates_to_try, epochs=(1, 6), batch_size=
 # The Trainer's default schedule decays in a straight line to zero. So "3 epochs" and "the first 3 of 6 epochs"
 # are different runs: at the same step they train with different rates.
 #
+# <!-- asked: D04-T9 -->
 # **The data** and **the collator.** `data.tokenize` cuts each sentence into token ids; the collator
 # pads every batch to its own longest sentence.
 
@@ -747,6 +755,7 @@ loss_guess.compare(first_loss)
 #
 # ## Train
 #
+# <!-- asked: D04-T8 -->
 # `training.train(trainer, name)` is `trainer.train()` with a memory: a finished run is found again, an
 # interrupted one goes on from its last checkpoint. In a notebook you see loss and memory grow while it works.
 # It takes a few minutes; if you dare, stop the kernel after the first epoch, run all cells again, and watch it go on.
@@ -912,6 +921,7 @@ print(
 # We promised to compare accuracies, and the number of epochs was fixed before training, so we keep the last
 # one. Day 5 looks at the overconfidence.
 #
+# <!-- asked: D04-T10 -->
 # ## Save the adapter, load it back
 #
 # Each run gets a folder of its own, so no later run can overwrite it.
@@ -947,6 +957,7 @@ print(
 )
 
 # %% [markdown]
+# <!-- asked: D04-T11 -->
 # ## Open the test set, once
 #
 # So far every choice was made on the validation split: the baseline, the learning rate, the epochs. A number that
@@ -966,6 +977,8 @@ baseline_right = baselines[best_baseline](test["text"][:]) == test_truth
 # %%
 intervals = [metrics.bootstrap_interval(right) for right in (baseline_right, tuned_right)]
 percent = [(100 * part.estimate, 100 * part.low, 100 * part.high) for part in intervals]
+
+# %%
 figure = plots.interval_bars(
     [f"baseline: {best_baseline}", "LoRA, r = 8"],
     percent,
@@ -988,6 +1001,7 @@ plots.show(
 guess.compare(percent[1][0])
 
 # %% [markdown]
+# <!-- asked: D04-T12, D04-T13 -->
 # Two intervals. Comparing *those* would be a waste, because both models read the same sentences. Many are easy for both,
 # some are hopeless for both, and all of these say nothing about which is better. What counts are the sentences on
 # which the two disagree.
@@ -1117,6 +1131,7 @@ read(lost, "LOST: the baseline had these right.")
 # sentences bear that out? And the losses: which would you have got right yourself? A human mean near zero
 # would be an excuse. Is there one? If five are too few to say, raise the 5 in `read`.
 #
+# <!-- asked: D04-T14 -->
 # Put it in two sentences, in your own words: what got better, and what did not.
 
 # %%
@@ -1129,6 +1144,7 @@ if what_got_better != "…":
 # %% [markdown]
 # ## The model card
 #
+# <!-- asked: D04-T15 -->
 # An adapter without a description is a file nobody dares to use: not your colleague, and not you in half a year. A
 # **model card** (Mitchell et al., 2019) says what it is, how it was made, how good it is, and what it is not for.
 # The numbers come from this run. The judgement has to come from you.

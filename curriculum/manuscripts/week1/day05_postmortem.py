@@ -268,6 +268,7 @@ widgets.explore(
 # A trailing mean is always late: it shows where the loss was, about half a window ago. Smooth as little as
 # you can bear.
 #
+# <!-- asked: D05-T1 -->
 # Three charts of the same run, one above the other, the way you would pin them to a wall.
 
 # %%
@@ -745,6 +746,8 @@ for name, count in zip(updates, needed, strict=True):
 # %%
 energy = np.square(singular[:, :8]) / np.square(singular).sum(axis=1, keepdims=True)
 first_share = energy[:, 0].mean()
+
+# %%
 figure = plots.heatmap(
     np.round(100 * energy),
     [f"layer {name}" for name in updates],
@@ -804,6 +807,8 @@ print({k: f"{right_at_k.mean():.1%}" for k, right_at_k in kept.items()})
 
 # %%
 changes = [metrics.paired_difference(kept[k], kept[8]) for k in (0, 1, 2, 4)]
+
+# %%
 one_kept = f"{100 * changes[1].estimate:+.1f}".replace("-", "−")
 figure = plots.interval_bars(
     [f"only the {k} strongest" if k else "no update at all" for k in (0, 1, 2, 4)],
@@ -905,6 +910,8 @@ pd.DataFrame(
 
 # %%
 spread = np.ptp(scores.mean(axis=1))
+
+# %%
 figure, axes = plt.subplots(figsize=(7.2, 3.2))
 for row, two in enumerate(scores):
     axes.plot(two, [row, row], color="#0072B2", lw=1.5, alpha=0.5)
@@ -985,6 +992,7 @@ print(f"r = 8, alpha 16: {scores[1].round(1)}, mean {scores[1].mean():.1f} %")
 # differ in two things (here, room and volume), their difference has no owner. On Saturday you follow this up with
 # more ranks, more seeds and a fixed alpha.
 #
+# <!-- asked: D05-T2 -->
 # So what did r = 8 buy? A safe middle that many people have used, and nothing that you have to defend to the last
 # decimal. The LoRA paper reports the same pattern for a far larger model: ranks of 1 or 2 on query and value were competitive
 # with 64 (section 7.2). What a wider detour certainly costs is numbers to store: move the rank once more. (It
@@ -1147,6 +1155,8 @@ slices = dict(
 
 # %%
 worst = min(slices, key=lambda name: slices[name].estimate)
+
+# %%
 figure = plots.interval_bars(
     list(slices),
     [(100 * part.estimate, 100 * part.low, 100 * part.high) for part in slices.values()],
@@ -1186,6 +1196,7 @@ for group in groups:
 # groups of three we compared the worst with the best, and this choice alone makes gaps look bigger. On which of
 # your suspects would you bet?
 #
+# <!-- asked: D05-T3 -->
 # The last two groups say the same in two ways: the model stumbles more often where people are less decided. That is no
 # disgrace. It would be one if the model failed where people are sure, and that kind is worth reading, one by one: set
 # *part* to "the easiest" to see it. Choose a group and read; look for **patterns**, the way you would sort a drawer. Try to end with
@@ -1313,7 +1324,7 @@ for number, at in enumerate(ten, 1):
 # %%
 my_reading = ""  # ten letters, p or n, such as "pnnpnpppnn"; then run this cell and the next
 
-# %%
+# %% tags=["fold"]
 for number, at in enumerate(ten, 1):
     yours = (
         f"  you {names[my_reading[number - 1].lower() == 'p']}"
@@ -1676,6 +1687,7 @@ print(
 print(f"{trained:,} numbers trained, {len(content):,} bytes")
 
 # %% [markdown]
+# <!-- asked: D05-T4, D05-Q1, D05-Q2, D05-Q3, D05-Q4, D05-A -->
 # Write between the quotes; a sentence each is enough. What you leave empty is left out, and you can come
 # back.
 

@@ -59,6 +59,7 @@ for n in (100, 500, 1000, len(truth)):
 # Suppose somebody tries r = 4 with 1e-4 and r = 16 with 2e-4, and the second wins. Was it the rank or the rate? The
 # two are **confounded**, and no statistics can pull them apart afterwards.
 #
+# <!-- asked: W1SAT-T1, W1SAT-T2 -->
 # The remedy is called a **full factorial**: every rank with every rate.
 
 # %% tags=["exercise"] exercise="weekend1_saturday/plan" answer="plan" minutes=5 difficulty=1
@@ -242,6 +243,8 @@ moved = {
 
 # %%
 times = {habit: values[-1] / values[0] for habit, values in moved.items()}
+
+# %%
 title = f"With alpha = 2r, r = 32 moves {times['alpha = 2 r']:.1f} times as far as r = 4"
 figure = plots.lines(
     ranks,
@@ -392,6 +395,7 @@ with tracking.start_run("sentiment-sweep", "rank x learning rate") as sweep:
 #
 # ## Compare in MLflow
 #
+# <!-- asked: W1SAT-T3 -->
 # `lab mlflow` in a terminal opens the page: experiment *sentiment-sweep*, unfold the parent, click on the
 # column *accuracy* to sort. The same by code; the filter asks for the children of our parent and nobody
 # else's. (A cell that is run twice logs its children twice; we keep one of each.)
@@ -430,6 +434,8 @@ leader = (int(first.r[0]), float(first.learning_rate[0]))
 grid = first.pivot(index="r", columns="learning_rate", values="accuracy") * 100
 title = f"One seed: r = {leader[0]} with {leader[1]:g} is ahead, {grid.max().max():.1f} % right"
 names = [f"r = {r}" for r in ranks], [f"{rate:g}" for rate in rates]
+
+# %%
 figure = plots.heatmap(
     grid.round(1), *names, unit="%", title=title, xlabel="learning rate", ylabel="rank"
 )
@@ -503,6 +509,9 @@ widgets.explore(look, seed=["mean", *seeds], measure=["accuracy", "loss"])
 # Now all runs in one picture, one row per configuration. The bar is the mean.
 
 # %%
+spread = 100 * table.groupby(["r", "learning_rate"]).accuracy.var().mean() ** 0.5
+
+# %%
 figure, axes = plt.subplots(figsize=(7.2, 4.4))
 rows = [(r, rate) for rate in rates for r in ranks]
 for row, (r, rate) in enumerate(rows):
@@ -512,7 +521,6 @@ for row, (r, rate) in enumerate(rows):
     axes.plot(scores.mean(), row, "|", color="#222222", ms=15, mew=2)
 axes.set_yticks(range(len(rows)), [f"rate {rate:g}, r = {r}" for r, rate in rows])
 axes.invert_yaxis()
-spread = 100 * table.groupby(["r", "learning_rate"]).accuracy.var().mean() ** 0.5
 title = f"Another seed moves a run by about {spread:.1f} points"
 axes.set(title=title, xlabel="validation accuracy (%)")
 plots.show(
@@ -636,6 +644,8 @@ misconceptions = [
 
 # %%
 shares = {factor: explained(table, factor) for factor in ("learning_rate", "r", "seed")}
+
+# %%
 shares["the rest"] = 1 - sum(shares.values())
 labels = ["learning rate", "rank", "seed alone", "the rest"]
 title = (
@@ -1045,6 +1055,7 @@ print(
 # (With so few seeds such an interval is rather too narrow than too wide; three values know little about their
 # own spread. It is a reason for modesty, not for precision.)
 #
+# <!-- asked: W1SAT-T4 -->
 # What do you choose when the best are neck and neck? Not the largest number: a rule that you write down
 # *before* you look. A good one is old: take the **simplest configuration within one standard error of the
 # best** (Breiman and others, 1984). Simple means small here: fewer numbers to store and to overfit with.
@@ -1170,6 +1181,7 @@ walk = [*rates, further]
 by_rate = {rate: [100 * right[chosen[0], rate, seed].mean() for seed in seeds] for rate in walk}
 fence = np.mean(by_rate[further]) - np.mean(by_rate[rates[-1]])
 
+# %%
 figure, axes = plt.subplots()
 axes.plot(walk, [np.mean(by_rate[rate]) for rate in walk], "-", color="#777777", lw=1)
 for rate in walk:

@@ -45,6 +45,7 @@ first_try = widgets.predict(
 # %% [markdown]
 # ## Complete your Week 1 report
 #
+# <!-- asked: W1SUN-T1 -->
 # The next cell writes `progress/week1_report.md` and shows it. What is in its first half was recorded on this machine,
 # by you. A lesson that has not been run here is listed as such; nothing is filled in for it.
 
@@ -385,6 +386,7 @@ for path in sorted((lab.root / "lessons" / "week1").glob("*.ipynb")):
 # - in JupyterLab: *Kernel*, then *Restart Kernel and Run All Cells*;
 # - in a terminal: `jupyter execute NOTEBOOK.ipynb`, which runs it in a new kernel and leaves the file as it is.
 #
+# <!-- asked: W1SUN-T2 -->
 # Do it once for each notebook of the week. Finished training runs are found again, so nothing trains twice. If a cell
 # fails, you have found hidden state while you still remember what you meant.
 #
@@ -647,6 +649,8 @@ filled = [(low, high) for low, high, n, _ in rows if n]
 intervals = [
     metrics.bootstrap_interval(right[(low <= sizes) & (sizes < high)]) for low, high in filled
 ]
+
+# %%
 holding = sum(part.low <= right.mean() <= part.high for part in intervals)
 verdict = "no row stands out" if holding == len(filled) else "some stand out"
 
@@ -676,6 +680,7 @@ print(
 print("With pairs, the baseline is:", claim(gain.low, gain.high))
 
 # %% [markdown]
+# <!-- asked: W1SUN-T3 -->
 # Now take one cell of your own, the one you would least like to explain tomorrow. A recipe that rarely fails:
 #
 # 1. Name what comes out: that is the function's name. If you need an *and*, it is two functions.
@@ -841,6 +846,7 @@ explorers.which_method()
 # [prompt tuning](../../curriculum/guides/prompt_tuning.md), [adapter layers](../../curriculum/guides/adapters.md),
 # [full fine-tuning](../../curriculum/guides/full_finetuning.md). Week 2 tries them all on your task.
 #
+# <!-- asked: W1SUN-T4 -->
 # Now write down what you want from Week 2. A good question can be answered by a number, and says which: not *is QLoRA
 # good?* but *how many points does 4-bit cost on my reviews, and is that more than another seed costs?* The plan is
 # for your own project; it may be rough, and it may be *none of this, I will count words first*.

@@ -84,6 +84,7 @@ for how, count in counts.items():
     )
 
 # %% [markdown]
+# <!-- asked: D06-T1 -->
 # ### When would anyone pay for it?
 #
 # What speaks for it: nothing limits the change, so it shows what *can* be reached. It needs no choice of rank or
@@ -109,6 +110,7 @@ ratio_guess = widgets.predict(
 # %% [markdown]
 # ## What must fit in memory? Predict, then count
 #
+# <!-- asked: D06-T2 -->
 # Four kinds of things must be in memory to train:
 #
 # - the **weights**: the model itself;
@@ -380,6 +382,8 @@ variants = {
 }
 megabytes = {name: kept(change) / 1e6 for name, change in variants.items()}
 all_linear_share = megabytes["LoRA r = 8, all linear layers"] / megabytes["every weight"]
+
+# %%
 title = f"The rank hardly matters; detours everywhere keep {all_linear_share:.0%}"
 figure = plots.bars(
     list(megabytes),
@@ -470,6 +474,7 @@ for how, found in accounts.items():
 # We have added up tensors. The operating system does not know about tensors; it hands out memory to a process and
 # kills it when there is none left. Does it see the same bytes?
 #
+# <!-- asked: D06-T6 -->
 # Ask it. The next cells write a small program, which loads the model and trains two steps, while a second
 # thread looks every two milliseconds at what the process occupies. It has to be a process of its own: this
 # notebook has been collecting memory all morning.
@@ -1080,6 +1085,7 @@ forget_guess = widgets.predict(
 # %% [markdown]
 # ## Fine-tune every weight, at its own speed
 #
+# <!-- asked: D06-T5 -->
 # Now train. The recipe is Day 4's, and what differs fits in a line: the model comes without `get_peft_model`. We
 # use a part of the training sentences, once through, so that there is time for everything else.
 #
@@ -1258,6 +1264,7 @@ chosen = {
     for what in rates
 }
 print(f"chosen: {chosen}")
+rate_ratio = chosen["lora"] / chosen["full"]
 
 # %%
 figure, axes = plt.subplots()
@@ -1270,7 +1277,6 @@ for what, colour in (("full", "#0072B2"), ("lora", "#D55E00")):
     axes.annotate(f"{what}: {best.rate:g}", spot, color=colour, **above)
 axes.set(xscale="log", xlabel="learning rate (log scale)", ylabel="tuning sentences right (%)")
 axes.margins(y=0.2)
-rate_ratio = chosen["lora"] / chosen["full"]
 title = f"LoRA's best of three rates is {rate_ratio:.0f} times that of full fine-tuning"
 axes.set_title(title)
 plots.show(
@@ -1379,6 +1385,7 @@ print(f"adapter off: the largest difference to the vectors before training is {d
 #
 # ## Full against LoRA, over seeds
 #
+# <!-- asked: D06-T7 -->
 # Now the question everybody asks: which one is better? Each method at its own rate, three fresh seeds, and
 # the same validation sentences for both. Before you look: how many points is full fine-tuning ahead (or behind)?
 
@@ -1517,6 +1524,8 @@ intervals = [
     [100 * value for value in paired_interval(hits["full"][[at]], hits["lora"][[at]])]
     for at in range(len(seeds))
 ]
+
+# %%
 figure = plots.interval_bars(
     names,
     [*intervals, (gain, low, high)],
@@ -1539,6 +1548,7 @@ plots.show(
 # same reason. LoRA's authors report parity; Biderman and others, 2024, find a gap on code and mathematics, and less
 # forgetting.)
 #
+# <!-- asked: D06-T8 -->
 # ### Everything side by side
 #
 # What has to be kept on disk? Save both the way their libraries do, and weigh. Who wants to be able to continue an
@@ -1584,6 +1594,7 @@ pd.DataFrame(closing).transpose()
 # Accuracy, time and forgetting are means over the seeds (mixed precision, batch 16); memory is one step on 32
 # sentences of 32 tokens in 32 bits. So:
 #
+# <!-- asked: D06-T3 -->
 # - **What LoRA saves**: gradients and optimiser state, nearly all of both; the file on disk; and some time, because
 #   no gradients of frozen weights are computed.
 # - **What it does not save**: the weights (though frozen ones may be *stored* in 16 or, from tomorrow on, in 4
@@ -1635,6 +1646,7 @@ for method, runs in sizes.items():
 #
 # ## Reflection
 #
+# <!-- asked: D06-T9 -->
 # Write between the quotes; a sentence each is enough. What you leave empty is left out, and you can come
 # back.
 

@@ -57,6 +57,7 @@ print(f"\nCards one can buy: {', '.join(planner.GPUS)}")
 # fits on none of these. With four bits, all three would. Four bits are sixteen different values.
 # Sixteen, for everything that a weight can be.
 #
+# <!-- asked: D07-T4 -->
 # That it works at all is the first surprise of today. There will be three more, and one of them is
 # already waiting. Our own encoder has this many numbers:
 
@@ -373,6 +374,7 @@ print(
 # scale of their own for every 256 of them. (Before that, their mean is taken off and kept once for
 # the whole matrix; it does not count.)
 #
+# <!-- asked: D07-T3 -->
 # What does a weight cost then?
 
 
@@ -559,6 +561,7 @@ print(
 )
 
 # %% [markdown]
+# <!-- asked: D07-T5 -->
 # Write the configuration that we will use for the rest of the day. You need five arguments:
 #
 # - `load_in_4bit` and `bnb_4bit_quant_type`, as above;
@@ -696,6 +699,7 @@ for name, model in {"as loaded": untreated, "with the cure": quantised}.items():
 # If the first line says *yes*, your processor is not concerned. (If you ever meet a run whose
 # gradient norm is exactly zero, you now know one thing to look for.)
 #
+# <!-- asked: D07-T6 -->
 # ### What does it weigh?
 #
 # `memory.account` counts every tensor once, scales included. (`model.get_memory_footprint()` leaves
@@ -923,6 +927,7 @@ del writer
 # %% [markdown]
 # ## Train a LoRA on the quantised base
 #
+# <!-- asked: D07-T7 -->
 # The recipe is Day 4's with one step more. `prepare_model_for_kbit_training` gets a quantised model
 # ready: it freezes every parameter, lifts what is left in 16 bits to 32 (LayerNorms are sensitive),
 # and, unless told otherwise, switches on gradient checkpointing (activations are not kept but
@@ -1117,12 +1122,15 @@ figure = plots.lines(
 plots.show(figure, alt=f"Training loss of QLoRA over {logged[-1]['step']} steps. {finding}.")
 
 # %% [markdown]
+# <!-- asked: D07-T1 -->
 # It learns. The base cannot change, but the error signal passes *through* it: forwards, each matrix
 # is restored to ordinary numbers, used, and thrown away; backwards, the same once more. Gradients are
 # computed for adapter and head only.
 #
+# <!-- asked: D07-T8 -->
 # ## Full, LoRA, QLoRA: fill the table by measuring
 #
+# <!-- asked: D07-P -->
 # You will meet this table in many courses, with these numbers already in it, for DistilBERT:
 #
 # | method | trainable | memory | time | accuracy |
@@ -1395,6 +1403,7 @@ for a, b in pairs:
 # in 16 bits, and whatever the comparison above says of the answers. That is an honest result, with
 # the wrong model. Where is the right one?
 #
+# <!-- asked: D07-T9 -->
 # ## From this model to 65 billion weights
 #
 # By what factor do 4 bits (with double quantisation) shrink the weights, compared with 16? Two
@@ -1406,6 +1415,8 @@ factors = {"our encoder (weighed)": encoder_factor, "SmolLM2-135M (weighed)": sm
 factors |= {
     name: 2 * planner.parameters(name) / planner.nf4_bytes(name) for name in large_models
 }
+
+# %%
 title = (
     f"Four bits shrink a large model {factors['llama-65b']:.1f} times, "
     f"ours {encoder_factor:.1f} times"
@@ -1692,6 +1703,7 @@ with tracking.start_run("methods", "day07 summary"):
         tracking.record(name, value)
 
 # %% [markdown]
+# <!-- asked: D07-T2 -->
 # One question for the journal, in your own words: name a case in which QLoRA would be your choice,
 # and one in which it gains nothing.
 

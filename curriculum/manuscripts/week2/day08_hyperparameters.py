@@ -57,6 +57,7 @@ print(
 # a **range test** (one run, one knob), a **designed experiment** (few runs, many knobs), a **search that
 # learns from its own trials**, and **pruning**, which stops a trial as soon as it looks hopeless.
 #
+# <!-- asked: D08-T1 -->
 # Commit yourself first. Which of the six knobs below moves the result most, for a short LoRA run on our
 # sentences? Put them in your order, strongest first. Take a guess; it will be compared.
 
@@ -266,6 +267,7 @@ first = train_one({}, seed=1)
 print(", ".join(f"{key} {value:.3g}" for key, value in first.items()))
 
 # %% [markdown]
+# <!-- asked: D08-T2 -->
 # ## Which knobs matter? A learning-rate range test
 #
 # The learning rate first: it is the knob that can ruin everything. Leslie Smith's range test (2017) needs
@@ -477,6 +479,7 @@ print(f"With every weight free, the advice is a rate {apart:.0f} times smaller."
 #
 # ## Five pairs, and what they cannot tell you
 #
+# <!-- asked: D08-T3 -->
 # Here is a plan that many tutorials print, in one form or another. Five runs, learning rate and rank:
 
 # %%
@@ -548,6 +551,7 @@ print(
 )
 
 # %% [markdown]
+# <!-- asked: X-16 -->
 # A whole point for a knob that does nothing. Rate and rank are **confounded**: they move together, so the
 # credit for one lands with the other. Which comparisons in the plan are clean?
 
@@ -853,6 +857,7 @@ for pair in [("rate", "batch"), ("rate", "epochs"), ("batch", "epochs"), ("rate"
 # in the same column is an interaction with decay or dropout. If such a column shows something, we shall
 # believe the strong suspects. That belief is an assumption, and now it stands in the open.
 #
+# <!-- asked: D08-T4 -->
 # Run it, with two seeds. The machine works; read on, the next paragraphs are for now.
 
 # %%
@@ -869,6 +874,7 @@ print(
 )
 
 # %% [markdown]
+# <!-- asked: D08-L -->
 # **What is an effect?** The mean of the runs at the high level minus the mean of the runs at the low level.
 # For an interaction, use the product column as if it were a knob: does the rate do *more* when the batch is
 # large? With ±1 columns both are one formula.
@@ -1537,6 +1543,7 @@ print(
 # trials get a quarter, the better half of them a second one, and so on.
 # `optuna.pruners.SuccessiveHalvingPruner`, `HyperbandPruner`.)
 #
+# <!-- asked: D08-T5 -->
 # ## Compare in MLflow and choose
 #
 # All of it lies in one experiment, *sentiment-hyperparameters*: one parent for each plan, one child for
@@ -1589,6 +1596,7 @@ best_runs.assign(
 # - *the range test*: its suggestion, everything else as usual; that took one run, not a search;
 # - the best of random search and the best of TPE.
 #
+# <!-- asked: D08-T6 -->
 # The rule: a searched recipe must beat the range test's by at least two standard errors, or we keep the one
 # that cost a single run.
 

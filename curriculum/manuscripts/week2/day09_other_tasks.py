@@ -81,6 +81,7 @@ for answer, (task, body, options) in heads.items():
 # questions, every token gets two scores: how likely does the answer start here, how likely does it end here? And the
 # writer scores its whole vocabulary at every place, with a head that adds nothing: it uses the embedding table again.
 #
+# <!-- asked: D09-T1 -->
 # ## Choose your track
 #
 # | | task | data here | head | score |
@@ -195,7 +196,7 @@ print(
     f"{len(asked['test'])} of the same kind and {len(written)} written ones to test on"
 )
 
-# %%
+# %% tags=["fold"]
 for title, rows in {
     "MADE BY THE RULE (or from SQuAD)": asked["train"],
     "WRITTEN": written,
@@ -362,6 +363,7 @@ def prepared(rows):
 ready = {part: prepared(rows) for part, rows in {**asked, "written": written}.items()}
 
 # %% [markdown]
+# <!-- asked: D09-T2 -->
 # **Ten prepared examples, by eye.** Always. Read the tokens between the two positions back, and compare:
 
 # %%
@@ -774,7 +776,7 @@ plots.show(
 # Twenty of them, written questions first. What kind of error is it: half an answer, the wrong one of its kind, a place
 # for a person? Which would you accept after all?
 
-# %%
+# %% tags=["fold"]
 for part, count in {"written": 12, "test": 8}.items():
     rows = written if part == "written" else asked["test"]
     print(part.upper())
@@ -1541,6 +1543,7 @@ misconceptions = [
 ]
 
 # %% [markdown]
+# <!-- asked: D09-T4 -->
 # **Doing nothing**, twice. Call nothing a name. Or learn by heart: whatever stood in the training tweets as a name is one,
 # wherever it turns up.
 
@@ -1585,6 +1588,7 @@ for who, spans in found.items():
     print(f"{who:<18} entity F1 {entity_f1(gold, spans):.3f}")
 
 # %% [markdown]
+# <!-- asked: D09-T3 -->
 # ### C3. Head, collator and adapters
 #
 # `AutoModelForTokenClassification` puts one small layer on *every* token. `id2label` gives its outputs their names, so that
@@ -1785,6 +1789,7 @@ for label, wanted in {"seen in training": True, "never seen": False}.items():
     print(f"names {label:<17} {len(hits):>4}, of which found whole: {recalls[label]:.0%}")
 
 # %% [markdown]
+# <!-- asked: D09-T5 -->
 # Names known by heart cost nothing to find; what fine-tuning must add is to recognise one *it has never seen*, from the
 # words around it. Now twenty tweets in which it goes wrong; what people marked stands behind the ✓.
 
@@ -1837,6 +1842,7 @@ widgets.explore(
 # ---
 # ## What you saw
 #
+# <!-- asked: D09-L -->
 # Three tasks, one training loop. What changed each time:
 #
 # | | head | what the labels leave out | score | it fooled us where |

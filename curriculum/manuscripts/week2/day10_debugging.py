@@ -36,6 +36,7 @@ from labhelpers import memory, training
 # %% [markdown]
 # ## Why today matters
 #
+# <!-- asked: D10-T2 -->
 # On Day 5 somebody else had broken the runs, and you read their charts. Today the hammer is in your hand. You
 # will break twelve runs, each in a way in which people break them every week, and mend every one.
 #
@@ -53,6 +54,7 @@ guess = widgets.predict(
 # %% [markdown]
 # ## A troubleshooting flow
 #
+# <!-- asked: D10-L -->
 # When a number is odd, the temptation is to change the learning rate and hope. Look first. Six looks, sorted by
 # price:
 #
@@ -67,6 +69,7 @@ guess = widgets.predict(
 #
 # ($\ln K$ is the loss of a model that gives each of $K$ classes the same chance, as a fresh head nearly does.)
 #
+# <!-- asked: D10-T1 -->
 # The guide to [troubleshooting](../../curriculum/guides/troubleshooting.md) takes over when there is a
 # message, and the one on [pitfalls](../../curriculum/guides/pitfalls.md) when there is none. Walk through the
 # list of the second now:
@@ -108,6 +111,7 @@ def attempt(run):
 # %% [markdown]
 # ## Overfitting, and stopping in time
 #
+# <!-- asked: D10-T3 -->
 # A recipe that one can read in many places: *to see overfitting, raise the learning rate*. We shall cook it, and
 # beside it the other one: *few examples, many epochs*. Both start from the same few sentences, the same model
 # and the same seed. Everything is judged on sentences that neither has seen.
@@ -219,6 +223,8 @@ curves = {
     "rate × 100: training": per_epoch(too_hot, "loss"),
     "rate × 100: new sentences": per_epoch(too_hot, "eval_loss"),
 }
+
+# %%
 ends = {name: values[-1] for name, values in curves.items()}
 title = (
     f"Many epochs learn by heart ({ends['many epochs: training']:.2g}); "
@@ -292,6 +298,7 @@ print("validation loss per epoch:", [round(loss, 3) for loss in losses])
 print(f"stopped after epoch {len(losses)}, kept the weights of epoch {kept_epoch(careful)}")
 
 # %% [markdown]
+# <!-- asked: D10-T4 -->
 # No error, no warning. Is that right? Commit yourself: choose a diagnosis below.
 
 # %%
@@ -423,6 +430,7 @@ case(
 # %% [markdown]
 # ## Out of memory, and accumulating gradients
 #
+# <!-- asked: D10-T5 -->
 # When a training runs out of memory in a notebook, the kernel goes, and with it everything you had. So we let
 # it happen to somebody else: a **child process** with its own small limit. If it dies, this notebook lives.
 #
@@ -560,6 +568,7 @@ def fits(at_once=8, limit_mib=allowed):
 widgets.explore(fits, at_once=sizes, limit_mib=(100, 2000, 50))
 
 # %% [markdown]
+# <!-- asked: D10-T6 -->
 # So fewer at once. But a smaller batch is another training: noisier gradients, other learning rate. **Gradient
 # accumulation** keeps the large batch and pays in time only: send the parts through one after the other, let
 # their gradients add up, and take one step at the end. The claim is that the sum *equals* the large batch's
@@ -1040,6 +1049,8 @@ judged = {
 scores = {
     name: per_epoch(leak_run, f"eval_{name}_accuracy")[-1] for name in ("theirs", "fresh")
 }
+
+# %%
 title = f"Their part says {scores['theirs']:.0%}, new sentences say {scores['fresh']:.0%}"
 figure = plots.lines(
     range(1, leaky_epochs + 1), judged, title=title, xlabel="epoch", ylabel="loss"
@@ -1050,11 +1061,13 @@ plots.show(
 )
 
 # %% [markdown]
+# <!-- asked: D10-T7 -->
 # Admire the score, and then look at *their* line. It follows the training loss down, epoch by epoch, while the loss
 # on really new sentences climbs. **The leak has switched off the alarm**: early stopping watches their line, and on
 # it nothing ever turns. A leak does not only flatter the result, it blinds the tool with which you would choose
 # epochs, rank and learning rate.
 #
+# <!-- asked: D10-T8 -->
 # The cure is to let the *text* decide on which side it goes, not its row. Turn the fingerprint into a number,
 # and cut on the number. Copies share a fingerprint, so they share a side, also tomorrow, when more data arrive.
 
@@ -1675,6 +1688,8 @@ misconceptions = [
 
 # %%
 scholar, mended_losses = headline_writer("headlines-mended", mask_labels)
+
+# %%
 series = {"D: everything counts": d_losses, "mended: the headline counts": mended_losses}
 title = f"The broken run reports {d_losses[-1]:.1f}, the mended one {mended_losses[-1]:.1f}"
 figure = plots.lines(
@@ -1763,6 +1778,8 @@ table = pd.DataFrame(ledger.values(), index=list(ledger))
 print(table.to_string())
 found = table[table.broken & ~table.mended].look.value_counts()
 errors = int((table.broken & (table.look == "message")).sum())
+
+# %%
 figure = plots.bars(
     list(found.index),
     found.to_list(),

@@ -31,6 +31,7 @@ from labhelpers import data, exercise, plots, progress, project, quiz, tracking,
 # %% [markdown]
 # ## The brief
 #
+# <!-- asked: W2-H -->
 # Nine days of other people's questions. This weekend the question is yours: *does fine-tuning beat word counts on
 # these texts, by enough to be worth the trouble?* Today you prepare the data and the baseline. Tomorrow you train.
 #
@@ -59,6 +60,7 @@ findings = project.check(mine)
 #
 # By tonight the first five can pass.
 #
+# <!-- asked: W2SAT-T1 -->
 # ## Choose a data set
 #
 # Real data means: somebody collected it for a reason, and the reason left marks. Two sets come with the course. Look at
@@ -97,6 +99,7 @@ words_guess = widgets.predict(
 )
 
 # %% [markdown]
+# <!-- asked: W2SAT-T3 -->
 # ## Prepare the data
 #
 # We clean the messages together, because they have two flaws that no tutorial invents. (Working on something else?
@@ -108,6 +111,8 @@ words_guess = widgets.predict(
 messages = sets["spam"]
 lengths = np.array([len(text) for text in messages["text"]])
 longest = np.argsort(-lengths)[:6]
+
+# %%
 title = f"The longest message has {lengths.max():,} characters"
 figure = plots.bars(
     [f"row {row}" for row in longest], lengths[longest], title=title, xlabel="characters"
@@ -351,6 +356,8 @@ versions = {
     "copies by key out": list({same(text): text for text in plain}.values()),
 }
 leaks = {title: leaked(version) for title, version in versions.items()}
+
+# %%
 title = (
     f"Exact matching leaves {leaks['exact copies out']} of {leaks['as it came']} leaks in place"
 )
@@ -416,6 +423,7 @@ splits = project.splits(
 # `project.splits` has no test split in it. There is `project.open_test`, and it refuses to open before you
 # have chosen a model, and it writes down that you opened it.
 #
+# <!-- asked: W2SAT-T2 -->
 # ## What would success be?
 #
 # Take three spam filters. One lets everything through. One distrusts every message with a long number. One distrusts

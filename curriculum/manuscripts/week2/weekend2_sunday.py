@@ -62,6 +62,7 @@ gain_guess = widgets.predict(
 )
 
 # %% [markdown]
+# <!-- asked: W2SUN-T1 -->
 # ## Two methods, the same chance
 #
 # LoRA and full fine-tuning. (QLoRA from Day 7, or adapters, fit in the same place: one more branch in
@@ -380,6 +381,7 @@ plots.show(figure, alt=f"Texts of the rarest class in each batch, in two orders.
 # (In the topics nearly all texts are cut to one length, and the two orders are alike.) The habit to keep: **when a method
 # finds nothing at all, suspect the plumbing before the method**, and look at what it was fed.
 #
+# <!-- asked: W2SUN-T2 -->
 # ## Choose on validation
 #
 # All runs, one dot each; the line is the word-count baseline. Before you read the title: is the best dot the best
@@ -711,6 +713,7 @@ print(
 # Whatever it says, it is a result. *Stay* saves somebody a GPU bill. *Cannot tell* says how much more test data it would
 # take. And if the verdict tempts you to try just one more rate and open the test again: the log will say so.
 #
+# <!-- asked: W2SUN-T3 -->
 # ## Complete the report
 #
 # The program has written what it can: the data, the baselines, every trial, the test. What it cannot know is yours:
@@ -729,6 +732,7 @@ project.write(mine)
 findings = project.check(mine)
 
 # %% [markdown]
+# <!-- asked: W2SUN-T4 -->
 # ## Present it in five minutes
 #
 # To a person, or to the camera of your phone. Five minutes, five sentences, one figure; a listener who knows nothing of
@@ -814,8 +818,8 @@ quiz = [
             ),
         ],
         "proof": """
-from labhelpers.lesson.project import words
-assert "cannot tell" in words(0.006, 0.022, 0.02)
+from labhelpers import project
+assert "cannot tell" in project.words(0.006, 0.022, 0.02)
 """,
     },
     {

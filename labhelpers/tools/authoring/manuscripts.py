@@ -10,6 +10,12 @@ from typing import Any
 from ...core.settings import LabError, current
 
 SOLUTION = re.compile(r"^# <solution>\n(.*?)^# </solution>\n?", re.MULTILINE | re.DOTALL)
+# Where something stands that was asked of the course: for tests/guides, not for readers.
+ANCHOR = re.compile(r"^<!-- asked: [^\n]* -->\n", re.MULTILINE)
+# Words to the formatter and the linter: of no use to a reader.
+FORMATTER = re.compile(
+    r"^[ \t]*# (?:fmt|isort): \w+\n|[ \t]*# (?:(?:fmt|isort): \w+|noqa\b.*)$", re.MULTILINE
+)
 REQUIRED_FIELDS = ("exercise", "answer", "minutes", "difficulty")
 
 
@@ -31,26 +37,12 @@ class Manuscript:
 
 
 def folder() -> Path:
-    """Name the folder that holds the manuscripts.
-
-    Returns:
-        `curriculum/manuscripts` of this course.
-    """
+    """Name the folder of the manuscripts."""
     return current().root / "curriculum" / "manuscripts"
 
 
 def read(day: dict[str, Any]) -> Manuscript:
-    """Read and validate the manuscript of one lesson.
-
-    Args:
-        day: the lesson, from `timetable.lessons()`.
-
-    Returns:
-        The manuscript; exercises and quiz are complete.
-
-    Raises:
-        LabError: when the file is missing, or an exercise lacks its check, hints, solution or two misconceptions.
-    """
+    """Read the manuscript of one lesson; what is missing in an exercise is a LabError that says so."""
     import jupytext
 
     path = folder() / f"{day['lesson']}.py"
@@ -60,6 +52,7 @@ def read(day: dict[str, Any]) -> Manuscript:
         )
     manuscript = Manuscript(day["id"], jupytext.reads(path.read_text(encoding="utf-8"), "py:percent").cells)
     for cell in manuscript.cells:
+        cell.source = (ANCHOR if cell.cell_type == "markdown" else FORMATTER).sub("", cell.source)
         _collect(manuscript, cell)
     for record in manuscript.exercises.values():
         _require_complete(record)
@@ -67,14 +60,7 @@ def read(day: dict[str, Any]) -> Manuscript:
 
 
 def tags(cell: Any) -> list[str]:
-    """List the tags of a cell.
-
-    Args:
-        cell: an nbformat cell.
-
-    Returns:
-        Its tags, empty when it has none.
-    """
+    """List the tags of a cell, if any."""
     return cell.metadata.get("tags", [])
 
 

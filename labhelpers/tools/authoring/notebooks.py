@@ -8,24 +8,14 @@ from typing import Any
 from ...core import answers, files, timetable, timing
 from ...core.settings import LabError, current
 from .. import colab
-from . import manuscripts
+from . import folding, manuscripts
 
 VARIANTS = ("learner", "solved", "misconceptions")
 STAMP = "labhelpers"
 
 
 def build(lesson_ids: list[str] | None = None) -> list[Path]:
-    """Build the learner notebooks and the answers of every ready lesson.
-
-    Args:
-        lesson_ids: lessons to build; None for all that the timetable marks ready.
-
-    Returns:
-        The notebooks written. A notebook that a learner has edited is kept beside the new one.
-
-    Raises:
-        LabError: when a manuscript is incomplete.
-    """
+    """Build the notebooks and the sealed answers of ready lessons; an edited notebook is kept beside the new one."""
     files.write(current().root / "README.md", readme_text())
     written = []
     for day in _ready(lesson_ids):
@@ -39,27 +29,18 @@ def build(lesson_ids: list[str] | None = None) -> list[Path]:
 
 
 def notebook_text(day: dict[str, Any], manuscript: manuscripts.Manuscript, variant: str = "learner") -> str:
-    """Render one lesson as the text of a notebook file.
-
-    Args:
-        day: the lesson, from the timetable.
-        manuscript: its manuscript.
-        variant: "learner" (stubs), "solved" (our solutions) or "misconceptions" (solved, and each exercise
-            proves that it refuses its listed wrong answers).
-
-    Returns:
-        JSON of the notebook, the same bytes for the same input.
-
-    Raises:
-        LabError: when the variant is unknown.
-    """
+    """Render one lesson as JSON: "learner" has stubs, "solved" our solutions, "misconceptions" proves the exercises too."""
     import nbformat
 
     if variant not in VARIANTS:
         raise LabError(f"There is no variant {variant!r}. Choose one of {', '.join(VARIANTS)}.")
     cells = [_markdown(header(day)), *map(_code, colab.bootstrap())]
-    for cell in manuscript.cells:
-        cells.extend(_render(cell, manuscript, variant))
+    folded = folding.folded(manuscript.cells)
+    for position, cell in enumerate(manuscript.cells):
+        rendered = _render(cell, manuscript, variant)
+        if position in folded:
+            rendered[0].metadata.update(folding.METADATA)
+        cells.extend(rendered)
     cells.append(_markdown(_footer(day)))
     notebook = nbformat.v4.new_notebook(cells=cells, metadata=metadata(day["id"], day["title"], cells))
     for position, cell in enumerate(notebook.cells):
@@ -68,14 +49,7 @@ def notebook_text(day: dict[str, Any], manuscript: manuscripts.Manuscript, varia
 
 
 def answers_text(manuscript: manuscripts.Manuscript) -> str:
-    """Render the sealed answers of a lesson.
-
-    Args:
-        manuscript: the lesson.
-
-    Returns:
-        JSON text, the same bytes for the same input.
-    """
+    """Render the sealed answers of a lesson."""
     bundle = {
         "lesson": manuscript.lesson,
         "exercises": answers.seal(list(manuscript.exercises.values())),
@@ -85,11 +59,7 @@ def answers_text(manuscript: manuscripts.Manuscript) -> str:
 
 
 def readme_text() -> str:
-    """Refresh the map of the course in the README.
-
-    Returns:
-        The README with the table between its two `timetable` marks made anew.
-    """
+    """Refresh the map of the course in the README."""
     text = (current().root / "README.md").read_text(encoding="utf-8")
     before, rest = text.split("<!-- timetable: begin -->\n")
     after = rest[rest.index("<!-- timetable: end -->") :]
@@ -98,15 +68,7 @@ def readme_text() -> str:
 
 
 def course_table(ticked: dict[str, bool], folder: str = "") -> list[str]:
-    """Draw the map of the course.
-
-    Args:
-        ticked: checklist item → done, from `progress.read()`; empty for the README.
-        folder: prefix of the links, such as "lessons/".
-
-    Returns:
-        Lines of a Markdown table, one row per lesson.
-    """
+    """Draw the map of the course as a Markdown table, one row per lesson; `ticked` comes from `progress.read()`."""
     rows = ["| when | lesson | minutes | of these, computing | state |", "|---|---|---:|---:|---|"]
     measured = timing.measurements()
     for day in timetable.lessons():
@@ -128,14 +90,7 @@ def _state(day: dict[str, Any], ticked: dict[str, bool]) -> str:
 
 
 def header(day: dict[str, Any]) -> str:
-    """Write the head of a lesson from the timetable.
-
-    Args:
-        day: the lesson.
-
-    Returns:
-        Markdown: title, promise, minutes per section, measured run time, prerequisites, reading, navigation.
-    """
+    """Write the head of a lesson from the timetable."""
     lines = [f"# {timetable.label(day)} · {day['title']}", "", f"*{day['promise']}*", "", *colab.badge(day)]
     lines += ["| section | minutes |", "|---|---:|"]
     lines += [f"| {section['title']} | {section['minutes']} |" for section in day["sections"]]
@@ -145,16 +100,7 @@ def header(day: dict[str, Any]) -> str:
 
 
 def metadata(lesson_id: str, title: str, cells: list[Any]) -> dict[str, Any]:
-    """Write the metadata of a notebook, with the stamp that tells later whether somebody edited it.
-
-    Args:
-        lesson_id: such as "day04".
-        title: shown by Jupyter.
-        cells: the notebook's cells.
-
-    Returns:
-        Notebook metadata.
-    """
+    """Write the metadata of a notebook, with the stamp that tells later whether somebody edited it."""
     return {
         "kernelspec": {"display_name": "Python 3", "language": "python", "name": "python3"},
         "language_info": {"name": "python"},
@@ -164,14 +110,7 @@ def metadata(lesson_id: str, title: str, cells: list[Any]) -> dict[str, Any]:
 
 
 def keep_edited(path: Path) -> Path | None:
-    """Move a notebook out of the way if its cells differ from what was built.
-
-    Args:
-        path: notebook that is about to be replaced.
-
-    Returns:
-        Where the edited notebook now is, or None when there was nothing of the learner's in it.
-    """
+    """Move a notebook out of the way if its cells differ from what was built."""
     if not path.exists() or not is_edited(path):
         return None
     number = 1
@@ -183,14 +122,7 @@ def keep_edited(path: Path) -> Path | None:
 
 
 def is_edited(path: Path) -> bool:
-    """Tell whether somebody has changed the cells of a built notebook.
-
-    Args:
-        path: an existing notebook.
-
-    Returns:
-        True when its cells are not those it was built with, or when it cannot be read. Outputs do not count.
-    """
+    """Tell whether the cells of a notebook are not those it was built with; outputs and metadata do not count."""
     try:
         notebook = json.loads(path.read_text(encoding="utf-8"))
         sources = ["".join(cell["source"]) for cell in notebook["cells"]]
@@ -255,12 +187,7 @@ def _digest(sources: list[str]) -> str:
 
 
 def _measured(day: dict[str, Any]) -> str:
-    import yaml
-
-    path = current().root / "curriculum" / "measured.yaml"
-    measured = (
-        (yaml.safe_load(path.read_text(encoding="utf-8")) or {}).get(day["id"]) if path.exists() else None
-    )
+    measured = timing.measurements().get(day["id"])
     if not measured:
         return "The machine's share of this time has not been measured yet."
     return (
