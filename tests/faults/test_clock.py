@@ -10,7 +10,7 @@ import pytest
 
 from labhelpers import progress
 from labhelpers.core import settings
-from labhelpers.progress import journal, standing, streaks
+from labhelpers.progress import journal, standing
 from labhelpers.tools import start_page
 from labhelpers.training import live, tracking
 
@@ -50,22 +50,14 @@ def test_attempts_and_entries_keep_the_order_in_which_they_were_made(work_of_the
 
 
 def test_days_of_the_future_are_learning_days_too(work_of_the_future):
-    days = streaks.learning_days(progress.attempts())
+    days = standing.learning_days(progress.attempts())
     assert {moment.date() for moment in work_of_the_future} <= days
-    assert streaks.length(days, TODAY + AHEAD) >= 3
+    assert standing.length(days, TODAY + AHEAD) >= 3
 
 
 def test_the_start_page_is_shown_all_the_same(work_of_the_future):
     progress.tick("D04-T1")
     assert "## Next" in start_page.page(standing.now())
-
-
-def test_what_a_killed_process_left_in_the_future_is_not_thrown_away(work_of_the_future):
-    left = settings.current().progress / ".week1.md.abc.whole"
-    left.write_text("- [x] done <!-- id: D03-T1 -->\nonly here\n")
-    os.utime(left, (time.time() + SECONDS,) * 2)
-    progress.tick("D04-T1")
-    assert "only here" in left.read_text()
 
 
 def test_the_newest_checkpoint_is_the_one_with_most_steps(tmp_path):

@@ -14,7 +14,7 @@ from labhelpers.core import settings
 
 from . import kernels, learner
 
-DIE = "import os, signal\ndef die():\n    os.kill(os.getpid(), signal.SIGKILL)\n"
+DIE = "import os, signal\n\ndef die():\n    os.kill(os.getpid(), signal.SIGKILL)\n"
 MOMENTS = {
     "the second checkpoint is half written": """
 import torch
@@ -59,8 +59,6 @@ def never(source, target):
         die()
     replace(source, target)
 os.replace = never
-from labhelpers import swapping
-swapping.exchange = lambda one, other: die() if str(other).endswith("journal.md") else False
 """, 'progress.write_journal("day04", "Lost, but nothing else is.")'),
     "an attempt": ("""
 import fcntl
@@ -104,6 +102,31 @@ def die_then_look(moment: str, folder) -> str:
     return kernels.printed(notebook)
 
 
+# A lesson in little: ticks, a training, the journal.
+LITTLE = (
+    "from labhelpers import progress, training\nfrom tests.faults import tiny",
+    'progress.tick("D04-T2")',
+    'run = training.train(tiny.trainer(), "tiny")',
+    'progress.write_journal("day04", f"Found again: {run.reused}")',
+)
+
+
+@pytest.mark.parametrize("moment", MOMENTS)
+def test_the_kernel_dies_while_it_trains(moment, tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB_HEADLESS", "1")
+    monkeypatch.setenv("PYTHONPATH", str(settings.current().root))
+    files = settings.current().progress
+    before = learner.begin(files)
+    assert kernels.run(kernels.notebook_of(DIE + MOMENTS[moment], *LITTLE), tmp_path) == "killed"
+    learner.assert_nothing_lost(before, between := learner.look(files))
+    assert learner.ticked(between) == {"D04-T1", "D04-T2"}
+    again = kernels.notebook_of(*LITTLE)
+    assert kernels.run(again, tmp_path) == "finished"
+    learner.assert_nothing_lost(between, after := learner.look(files))
+    assert "going on from step" in kernels.printed(again) and b"Found again: False" in after.journal
+
+
+@pytest.mark.heavy  # Day 4 three times; a lesson in little stands for it in every `make test`
 def test_the_kernel_dies_at_every_delicate_moment_in_turn(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_HEADLESS", "1")
     files, runs = settings.current().progress, settings.current().workspace / "runs"
