@@ -14,8 +14,7 @@ if TYPE_CHECKING:
 
 LIBRARIES = ("torch", "transformers", "peft", "accelerate")
 # These say where things go, how they look or how fast they load; none of them changes a weight.
-IRRELEVANT_ARGUMENTS = frozenset(
-    """
+IRRELEVANT_ARGUMENTS = """
     output_dir run_name project report_to disable_tqdm log_level log_level_replica
     log_on_each_node logging_strategy logging_steps logging_first_step
     logging_nan_inf_filter save_strategy save_steps save_total_limit save_on_each_node
@@ -25,14 +24,13 @@ IRRELEVANT_ARGUMENTS = frozenset(
     dataloader_num_workers dataloader_pin_memory dataloader_persistent_workers
     dataloader_prefetch_factor enable_jit_checkpoint per_device_eval_batch_size
     eval_accumulation_steps
-    """.split()
-)
+"""
 
 # The folder of a base model differs between machines (its weights are hashed anyway), and a model writes
 # problem_type into its own config at the first forward pass.
-IRRELEVANT_MODEL_FIELDS = (
-    "_name_or_path base_model_name_or_path transformers_version peft_version problem_type".split()
-)
+IRRELEVANT_MODEL_FIELDS = """
+    _name_or_path base_model_name_or_path transformers_version peft_version problem_type
+"""
 
 
 def of_trainer(trainer: "Trainer", weights: str) -> str:
@@ -88,7 +86,7 @@ def _model(model: Any) -> dict[str, Any]:
     config = model.config.to_dict() if hasattr(model, "config") and hasattr(model.config, "to_dict") else {}
     adapters = {name: part.to_dict() for name, part in getattr(model, "peft_config", {}).items()}
     for part in (config, *adapters.values()):
-        for key in IRRELEVANT_MODEL_FIELDS:
+        for key in IRRELEVANT_MODEL_FIELDS.split():
             part.pop(key, None)
     for part in adapters.values():
         # get_peft_model writes the head's names into the LoraConfig, once more each time that object is used.
@@ -105,8 +103,8 @@ def _own_layers(model: Any) -> list[Any]:
 
 
 def _arguments(trainer: "Trainer") -> dict[str, Any]:
-    arguments = trainer.args.to_dict()
-    return {key: value for key, value in arguments.items() if key not in IRRELEVANT_ARGUMENTS}
+    irrelevant = IRRELEVANT_ARGUMENTS.split()
+    return {key: value for key, value in trainer.args.to_dict().items() if key not in irrelevant}
 
 
 def _behaviour(trainer: "Trainer") -> dict[str, Any]:

@@ -189,7 +189,9 @@ def _is_sound(database: Path) -> bool:
     try:
         # A with-block of sqlite3 ends a transaction, not the connection; closing() does.
         with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
-            tables = connection.execute("SELECT name FROM sqlite_master WHERE name = 'experiments'").fetchall()
+            tables = connection.execute(
+                "SELECT name FROM sqlite_master WHERE name = 'experiments'"
+            ).fetchall()
             return bool(tables) and connection.execute("PRAGMA quick_check(1)").fetchone() == ("ok",)
     except sqlite3.OperationalError as error:
         raise LabError(

@@ -148,9 +148,7 @@ def test_confidence_must_be_between_zero_and_one(confidence):
         metrics.bootstrap_interval([1, 0], confidence=confidence)
 
 
-@pytest.mark.parametrize(
-    "function", [metrics.mcnemar, metrics.paired_difference, metrics.classification]
-)
+@pytest.mark.parametrize("function", [metrics.mcnemar, metrics.paired_difference, metrics.classification])
 def test_lists_of_different_length_are_refused(function):
     with pytest.raises(LabError, match=r"3 values.*2"):
         function([1, 0, 1], [1, 0])

@@ -39,11 +39,10 @@ def lesson(monkeypatch):
     )
 
 
-def test_a_run_with_everything_can_be_read_back(workspace, monkeypatch):
+def run_with_everything():
     import matplotlib.pyplot as plt
     import mlflow
 
-    monkeypatch.setenv("LAB_LESSON", "day04")
     with tracking.start_run("sentiment", "lora-r8") as run:
         mlflow.log_params({"learning_rate": 1e-3, "r": 8})
         for step, loss in enumerate([0.7, 0.5, 0.3]):
@@ -53,7 +52,14 @@ def test_a_run_with_everything_can_be_read_back(workspace, monkeypatch):
         axes.plot([0, 1])
         mlflow.log_figure(figure, "loss.png")
         plt.close(figure)
-    client = mlflow.MlflowClient()
+    return run
+
+
+def test_a_run_with_everything_can_be_read_back(workspace, monkeypatch):
+    import mlflow
+
+    monkeypatch.setenv("LAB_LESSON", "day04")
+    run, client = run_with_everything(), mlflow.MlflowClient()
     stored = client.get_run(run.info.run_id)
     assert stored.info.status == "FINISHED" and stored.info.run_name == "lora-r8"
     assert stored.data.params == {"learning_rate": "0.001", "r": "8"}
