@@ -37,9 +37,7 @@ def readable_errors(path: Path, action: str, next_step: str = ROOM) -> Iterator[
 
 
 @contextlib.contextmanager
-def lock(
-    path: Path, busy: str = "", timeout: float = -1, next_step: str = ROOM
-) -> Iterator[None]:
+def lock(path: Path, busy: str = "", timeout: float = -1, next_step: str = ROOM) -> Iterator[None]:
     """Let one process at a time work on a file or folder; the lock is a hidden file beside it.
 
     Whoever has to wait is told so once with `busy`; whoever waits longer than `timeout` seconds gets a LabError.
@@ -147,9 +145,7 @@ def write(path: Path, content: str | bytes) -> None:
     with readable_errors(path, "write"):
         path = path.resolve()
         path.parent.mkdir(parents=True, exist_ok=True)
-        handle, name = tempfile.mkstemp(
-            dir=path.parent, prefix=f".{path.name}.", suffix=".part"
-        )
+        handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".part")
         temporary = Path(name)
         try:
             with open(handle, "wb") as stream:
@@ -277,11 +273,7 @@ def records(path: Path) -> list[dict[str, Any]]:
 
 def damaged(path: Path) -> list[int]:
     """List the numbers (from 1) of a log's lines that hold something else than an object."""
-    return [
-        number
-        for number, line in enumerate(_lines(path), 1)
-        if line.strip() and _record(line) is None
-    ]
+    return [number for number, line in enumerate(_lines(path), 1) if line.strip() and _record(line) is None]
 
 
 def _lines(path: Path) -> list[str]:

@@ -12,7 +12,7 @@ from typing import Any
 
 from ..core import files
 from ..core.settings import LabError, current
-from . import fetching, unpacking
+from . import fetching
 from .fetching import Asset
 
 CATALOGUE = Path(__file__).with_name("assets.yaml")
@@ -157,7 +157,7 @@ def _check_space(asset: Asset, downloads: Path, step: str) -> None:
 def _build(asset: Asset, archive: Path, folder: Path, step: str) -> None:
     started = time.perf_counter()
     with files.new_folder(folder, step) as new:
-        unpacking.unpack(archive, asset.unpack, new, limit=asset.disk)
+        fetching.unpack(archive, asset.unpack, new, limit=asset.disk)
         if asset.convert == "gguf":
             convert_gguf(new)
         _write_manifest(asset, new)

@@ -136,7 +136,9 @@ def _article(file: Path) -> dict[str, str]:
     return {"headline": headline, "text": "\n".join(body)}
 
 
-def _table(folder: Path, file: str, labels: list[str] | None = None, text: str = "text", label: str = "label") -> "Dataset":
+def _table(
+    folder: Path, file: str, labels: list[str] | None = None, text: str = "text", label: str = "label"
+) -> "Dataset":
     """A .csv, .tsv or .jsonl file; `labels` are better names for its own, in the order in which those are sorted."""
     dataset = table_files.read(folder / file, text, label, False, "utf-8")
     return _with_names(dataset, labels) if labels else dataset

@@ -10,30 +10,28 @@ from typing import TYPE_CHECKING, Any
 from ..core import settings
 from ..core.settings import LabError
 from .canvas import (
+    CARD,
     COLOURS,
+    INK,
+    QUIET,
     apply_style,
     cell_axes,
     display_png,
-    plain_axes,
-    png_of,
-    references,
-    row_axes,
-    row_texts,
-    style_once,
-    write_thousands,
-)
-from .labels import (
-    CARD,
-    INK,
-    QUIET,
     figure_text,
     figure_texts,
     line_ends,
     names,
     numbers,
+    plain_axes,
+    png_of,
+    references,
+    row_axes,
+    row_texts,
     stacked,
+    style_once,
     triple,
     vertical_lines,
+    write_thousands,
 )
 
 if TYPE_CHECKING:

@@ -116,7 +116,12 @@ def _checked(name: str, control: Any) -> Any:
     numeric = isinstance(control, tuple) and all(
         type(part) in (int, float) and math.isfinite(part) for part in control
     )
-    if not numeric or len(control) not in (2, 3) or control[0] >= control[1] or min(control[2:], default=1) <= 0:
+    if (
+        not numeric
+        or len(control) not in (2, 3)
+        or control[0] >= control[1]
+        or min(control[2:], default=1) <= 0
+    ):
         wanted = f"{CONTROL_KINDS}, with low below high"
         raise LabError(f"explore(): the control {name}={control!r} should be {wanted}.")
     whole = all(isinstance(part, int) for part in control)

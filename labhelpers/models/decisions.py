@@ -24,7 +24,9 @@ class Advice:
     """What a tree recommends."""
 
     text: str
-    because: tuple[str, ...]  # one sentence per answer that led here, and the reason for the advice at the end
+    because: tuple[
+        str, ...
+    ]  # one sentence per answer that led here, and the reason for the advice at the end
     leaf: str  # its id in curriculum/decisions.yaml
     asked: tuple[str, ...]  # names of the questions that mattered, in order
 

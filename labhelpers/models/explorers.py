@@ -5,8 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import settings
 from ..display import plots, widgets
-from ..display.canvas import plain_axes
-from ..display.labels import QUIET
+from ..display.canvas import QUIET, plain_axes
 from ..display.widgets import Exploration
 from . import decisions, memory, planner
 from .shapes import SHAPES

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import files, settings
 from ..core.settings import LabError
-from . import sources
+from . import inspect
 
 if TYPE_CHECKING:
     import numpy as np
@@ -48,7 +48,7 @@ def embeddings(
     """
     _check_options(layers, pooling, batch_size, max_length)
     texts = _checked(texts)
-    model = sources.source("encoder")
+    model = inspect.source("encoder")
     options = {"layers": layers, "pooling": pooling, "max_length": max_length, "reduced": _use_bfloat16()}
     path = settings.current().workspace / "features" / f"{_key(texts, model, options)}.npz"
     kept = _read(path, len(texts))

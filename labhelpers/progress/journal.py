@@ -48,9 +48,7 @@ def write_journal(lesson: str, text: str) -> None:
         files.change(path, lambda raw: _with_entry(files.decoded(raw or b"", path), entry).encode())
         is_new = files.read_text(path) != before
     print(
-        f"Written to {path.parent.name}/{path.name}."
-        if is_new
-        else "This entry is in your journal already."
+        f"Written to {path.parent.name}/{path.name}." if is_new else "This entry is in your journal already."
     )
 
 

@@ -187,7 +187,9 @@ def renew(page: Path, title: str, body: str, parts: Sequence[Part]) -> Path:
         text = "\n".join([f"# {title}", "", BEGIN, intro, "", body, END, "", kept, ""])
         aside = files.rewrite(page, text)
     if aside:
-        print(f"{page.name} had words of yours. It is kept as {aside.name}; the place for them is {notes.name}.")
+        print(
+            f"{page.name} had words of yours. It is kept as {aside.name}; the place for them is {notes.name}."
+        )
     return page
 
 

@@ -10,14 +10,20 @@ from string import Template
 from ..core import files, settings, timetable
 from ..core.settings import LabError
 from ..display.words import counted
-from . import checklists, journal, standing, standing_view, streaks
+from . import checklists, journal, standing, standing_view
 from .plan import paths, planning
 from .standing import Standing
 
 Say = Callable[[str], object]
 LONGEST_REVIEW = 6  # lines of yesterday's entry that are shown
 # Lines of a page that hold what the course has counted.
-COUNTED = ("# ", "What the course saw:", "- Lessons finished:", "- Exercises passed:", "- Guide pages read: …")
+COUNTED = (
+    "# ",
+    "What the course saw:",
+    "- Lessons finished:",
+    "- Exercises passed:",
+    "- Guide pages read: …",
+)
 
 
 @dataclass(frozen=True)
@@ -105,7 +111,7 @@ def waiting() -> list[Path]:
 
 def learning_days() -> set[date]:
     """Collect the days on which the learner answered, wrote or ticked something."""
-    return streaks.learning_days(checklists.attempts())
+    return standing.learning_days(checklists.attempts())
 
 
 def _review(today: date) -> list[str]:
@@ -120,7 +126,12 @@ def _review(today: date) -> list[str]:
     about = f", {last.title}" if last.title else ""
     lines = [f"  {line}" for line in last.text.splitlines() if line.strip()]
     more = ["  … (the rest is in progress/journal.md)"] if len(lines) > LONGEST_REVIEW else []
-    return [f"Last time ({standing_view.day(last.date)}{about}) you wrote:", *lines[:LONGEST_REVIEW], *more, ""]
+    return [
+        f"Last time ({standing_view.day(last.date)}{about}) you wrote:",
+        *lines[:LONGEST_REVIEW],
+        *more,
+        "",
+    ]
 
 
 def _goal(now: Standing) -> list[str]:

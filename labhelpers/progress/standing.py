@@ -1,16 +1,79 @@
 """Where the learner stands: what is next, the streak, the plan, milestones, exercises, techniques."""
 
-from collections.abc import Callable, Collection, Mapping
+import json
+from collections.abc import Callable, Collection, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
+from pathlib import Path
 from typing import Any, TypeVar
 
-from ..core import answers, timetable, timing
+from ..core import answers, files, settings, timetable
 from ..core.settings import LabError
-from . import checklists, streaks
+from . import checklists, journal
 from .plan import paths, planning
-from .plan.file import Plan
-from .plan.sittings import Entry
+from .plan.planning import Entry, Plan
+
+
+def length(days: Collection[date], today: date, rest: Collection[int] = ()) -> int:
+    """Count the learning days in a row that reach up to today or yesterday.
+
+    Args:
+        days: learning days, in any order.
+        today: as this machine's clock says.
+        rest: weekdays (0 is Monday) that never break a row, because the learner's pace leaves them free.
+    """
+    numbers = {day.toordinal() for day in days}
+    now = today.toordinal()
+    count = 0
+    for number in range(now if now in numbers else now - 1, min(numbers, default=now) - 1, -1):
+        if number in numbers:
+            count += 1
+        elif (number - 1) % 7 not in rest:  # day 1 of the calendar is a Monday
+            break
+    return count
+
+
+def learning_days(attempts: Iterable[checklists.Attempt]) -> set[date]:
+    """Collect the days on which the learner answered, wrote, or ticked in a lesson or by a command.
+
+    A tick by hand in an editor has no date; those that an older course dated in seen.json still count.
+    """
+    times = [attempt.time for attempt in attempts]
+    times += [row.get("time") for row in files.records(checklists.history_path()) if "done" in row]
+    times += [entry.date for entry in journal.entries()]
+    times += _texts(seen().get("days"))
+    return {day for time in times if (day := journal.as_date(str(time)))}
+
+
+def seen() -> dict[str, Any]:
+    """Read progress/seen.json, what the course remembers having shown; damaged or missing, it is empty."""
+    try:
+        saved = json.loads(files.read_bytes(_path()) or b"{}")
+    except ValueError:
+        return {}
+    return saved if isinstance(saved, dict) else {}
+
+
+def celebrated() -> set[str]:
+    """List the ids of the milestones that were celebrated."""
+    return set(_texts(seen().get("celebrated")))
+
+
+def celebrate(milestones: Iterable[str]) -> None:
+    """Remember that milestones were celebrated, so that it happens once."""
+    with files.locked():
+        every = celebrated() | set(milestones)
+        if every != celebrated():
+            files.write(_path(), json.dumps({**seen(), "celebrated": sorted(every)}, indent=1) + "\n")
+
+
+def _texts(value: Any) -> list[str]:
+    return [text for text in value if isinstance(text, str)] if isinstance(value, list) else []
+
+
+def _path() -> Path:
+    return settings.current().progress / "seen.json"
+
 
 T = TypeVar("T")
 LEVELS = ("beginner", "intermediate", "expert")
@@ -161,10 +224,10 @@ def now(today: date | None = None) -> Standing:
     boxes = _tried(checklists.read, None, complaints) or checklists.read(strict=False)
     plan = _tried(planning.current, None, complaints)
     attempts = [a for a in _tried(checklists.attempts, [], complaints) if isinstance(a.exercise_id, str)]
-    celebrated = _tried(streaks.celebrated, set(), complaints)
+    known_milestones = _tried(celebrated, set(), complaints)
     ticked = frozenset(id for id, done in boxes.items() if done)
     done = frozenset(planning.done_lessons(boxes))
-    days = _tried(lambda: streaks.learning_days(attempts), set(), complaints)
+    days = _tried(lambda: learning_days(attempts), set(), complaints)
     passed = {attempt.exercise_id for attempt in attempts if attempt.passed is True}
     known = _exercise_ids()
     return Standing(
@@ -172,11 +235,11 @@ def now(today: date | None = None) -> Standing:
         next=_step(done, ticked, plan),
         done=done,
         written=sum(lesson["status"] == "ready" for lesson in timetable.lessons()),
-        streak=streaks.length(days, day, _rest_days(plan)),
+        streak=length(days, day, _rest_days(plan)),
         active_today=day in days,
         days=len(days),
         pace=_pace(plan, done, day) if plan else None,
-        milestones=_milestones(ticked, celebrated),
+        milestones=_milestones(ticked, known_milestones),
         weeks=tuple(_week(week, ticked) for week in timetable.weeks()),
         passed=len(passed & known),
         exercises=len(known),
@@ -191,7 +254,7 @@ def remember(standing: Standing) -> None:
     new = [milestone.id for milestone in standing.milestones if milestone.new]
     # A folder that cannot be written costs a second celebration, not the page.
     if new:
-        _tried(lambda: streaks.celebrate(new), None, [])
+        _tried(lambda: celebrate(new), None, [])
 
 
 def next_lesson(done: Collection[str], plan: Plan | None = None) -> dict[str, Any] | None:
@@ -228,7 +291,7 @@ def _step(done: Collection[str], ticked: Collection[str], plan: Plan | None) -> 
     return Step(
         lesson=day,
         minutes=timetable.minutes(day),
-        machine_minutes=timing.predicted_minutes(day["id"]),
+        machine_minutes=timetable.predicted_minutes(day["id"]),
         ticked=len(day["checklist"]) - len(open_items),
         open_items=tuple(open_items),
         sitting=next((entry for entry in left if entry.lesson_id == day["id"]), None),

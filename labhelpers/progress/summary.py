@@ -16,7 +16,7 @@ from typing import Any
 from ..core import answers, files, timetable
 from ..core.settings import LabError, current
 from ..display.words import counted
-from . import checklists, journal, streaks
+from . import checklists, journal, standing
 
 FORMAT, VERSION = "fine-tuning-course-progress", 1
 LONGEST_NAME = 80
@@ -47,7 +47,7 @@ def collect(name: str | None = None) -> dict[str, Any]:
         "learner": {"id": own["id"], "name": _usable(name)},
         "exported": date.today().isoformat(),
         "serial": own["exports"] + 1,
-        "days": sorted(map(str, streaks.learning_days(attempts))),
+        "days": sorted(map(str, standing.learning_days(attempts))),
         "ticked": _ticked(),
         "exercises": {r["id"]: _exercise(r, tried[r["id"]]) for r in exercises if r["id"] in tried},
         "quiz": {q["id"]: _question(tried[q["id"]]) for q in questions if q["id"] in tried},

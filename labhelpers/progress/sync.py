@@ -100,7 +100,9 @@ def _with_headings(text: str, week: dict[str, Any], known: dict[str, list[str]],
 def _identified(text: str, id: str, wordings: Collection[str]) -> str | None:
     """Put the id back behind a line of ours that lost its comment, a ticked one first."""
     ours = {_plain(wording) for wording in wordings}
-    lost = [match for match in markdown.LINE.finditer(text) if not match["id"] and _plain(match["text"]) in ours]
+    lost = [
+        match for match in markdown.LINE.finditer(text) if not match["id"] and _plain(match["text"]) in ours
+    ]
     if not lost:
         return None
     match = max(lost, key=markdown.is_ticked)

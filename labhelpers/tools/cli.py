@@ -189,13 +189,15 @@ def plan(
     save: Annotated[bool, typer.Option(help="Write progress/plan.yaml and plan.md.")] = True,
 ) -> None:
     """Make a dated study plan, show it, move it, put it into a calendar."""
-    from ..progress.plan import calendar, page, planning
+    from ..progress.plan import page, planning
 
     stated = {"path": path, "pace": pace, "focus": focus, "background": background}
     stated |= {"hours_per_week": hours_per_week}
     options = {name: value for name, value in stated.items() if value is not None}
     if replan and (options or quiz):
-        raise LabError("--replan moves the saved plan as it is. For another path or pace, leave --replan out.")
+        raise LabError(
+            "--replan moves the saved plan as it is. For another path or pace, leave --replan out."
+        )
     first, done = _day(start) if start else None, planning.done_lessons()
     if replan:
         chosen = planning.replan(_saved_plan(), first, done)
@@ -207,7 +209,7 @@ def plan(
         chosen = _save_plan(chosen, done)
     page.show(chosen, done)
     if ics:
-        written = calendar.write(chosen, ics)
+        written = page.write_calendar(chosen, ics)
         typer.echo(f"Calendar: {written}. Open it with your calendar; after a re-plan, open it again.")
 
 
@@ -378,12 +380,12 @@ def _wishes(stated: dict[str, Any], quiz: bool) -> dict[str, Any]:
 
 def _save_plan(chosen: Any, done: set[str]) -> Any:
     """Keep a plan and its page, and give it as it was kept."""
-    from ..progress.plan import file, page, planning
+    from ..progress.plan import page, planning
 
     said = planning.save(chosen)
     kept = _saved_plan()
     _print_lines([*said, *page.write(kept, done)])
-    typer.echo(f"Saved in {file.location()}; to read or print: plan.md beside it.")
+    typer.echo(f"Saved in {planning.location()}; to read or print: plan.md beside it.")
     return kept
 
 
@@ -422,7 +424,7 @@ def _print_problems() -> None:
 
 
 def _print_speed(console: object) -> None:
-    from ..core import timetable, timing
+    from ..core import timetable
     from ..core.settings import current
     from . import doctor as checks
 
@@ -432,7 +434,7 @@ def _print_speed(console: object) -> None:
     )
     console.print(f"     Profile: {current().profile} (set LAB_PROFILE to choose another)")
     for day in timetable.lessons():
-        minutes = timing.predicted_minutes(day["id"])
+        minutes = timetable.predicted_minutes(day["id"])
         if minutes is not None:
             console.print(f"     {timetable.label(day)}: about {minutes:.1f} minutes of computing here")
 

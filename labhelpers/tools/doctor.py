@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ..core import files, timing
+from ..core import files, timetable
 from ..core.settings import current
 from ..data import assets
 
@@ -61,7 +61,7 @@ def matmul_rate(dtype_name: str, size: int = 2048, repeats: int = 5) -> float:
 
 def rates() -> dict[str, float]:
     """Measure the matmul rates, in GFLOP/s per number format, and remember them in the workspace."""
-    path = timing.rates_file()
+    path = timetable.rates_file()
     measured = {name: round(matmul_rate(name), 1) for name in ("float32", "bfloat16")}
     files.write(path, json.dumps(measured) + "\n")
     return measured
@@ -129,7 +129,9 @@ def _lock() -> Finding:
     except (TypeError, ValueError):
         return Finding("Versions", True, "locked on an unknown day")
     if days < 0:  # repairing a clock is the owner's business; lessons run with any
-        return Finding("Versions", True, f"locked on {dated[1]}, a day still to come here: is the clock right?")
+        return Finding(
+            "Versions", True, f"locked on {dated[1]}, a day still to come here: is the clock right?"
+        )
     return Finding("Versions", True, f"locked on {dated[1]}, {days} days ago; `make drift` tells what moved")
 
 

@@ -21,9 +21,7 @@ def start(code, *arguments):
     """Run code that knows `files` and `path` in a process of its own."""
     head = "import os, signal, sys\nfrom pathlib import Path\nfrom labhelpers.core import files\npath = Path(sys.argv[1])\n"
     command = [sys.executable, "-c", head + code, *map(str, arguments)]
-    return subprocess.Popen(
-        command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
-    )
+    return subprocess.Popen(command, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
 
 
 def names(folder):
@@ -197,15 +195,11 @@ def test_waiting_is_said_and_ends_with_the_next_step(tmp_path, capsys):
     path = tmp_path / "a.json"
     with (
         files.lock(path),
-        pytest.raises(
-            LabError, match=rf"writing {path} for 0 seconds\. Nothing was changed\. Close"
-        ),
+        pytest.raises(LabError, match=rf"writing {path} for 0 seconds\. Nothing was changed\. Close"),
         files.lock(path, "Another notebook is training", timeout=0.1),
     ):
         pass
-    assert (
-        capsys.readouterr().out == "Another notebook is training. Waiting for it to finish.\n"
-    )
+    assert capsys.readouterr().out == "Another notebook is training. Waiting for it to finish.\n"
     with files.lock(path, timeout=0):
         pass
 
@@ -327,9 +321,7 @@ def test_a_log_gives_back_what_was_appended(tmp_path):
     assert files.records(log) == files.damaged(log) == []
     for number in range(3):
         files.append(log, {"number": number, "word": "grüß\ndich"})
-    assert files.records(log) == [
-        {"number": number, "word": "grüß\ndich"} for number in range(3)
-    ]
+    assert files.records(log) == [{"number": number, "word": "grüß\ndich"} for number in range(3)]
     assert log.read_bytes().count(b"\n") == 3
 
 

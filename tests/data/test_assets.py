@@ -19,7 +19,7 @@ import yaml
 
 from labhelpers import data
 from labhelpers.core.settings import LabError
-from labhelpers.data import assets, fetching, unpacking
+from labhelpers.data import assets, fetching
 from tests.data import index_server
 
 ARCHIVE = "small_project-1.0-py3-none-any.whl"
@@ -27,16 +27,16 @@ ROOT = Path(__file__).parents[2]
 FETCH = """
 import os, signal, sys
 from pathlib import Path
-from labhelpers.data import assets, unpacking
+from labhelpers.data import assets, fetching
 assets.CATALOGUE = Path(sys.argv[1])
 def die(*_, **__):
     os.kill(os.getpid(), signal.SIGKILL)
 step = sys.argv[2] if len(sys.argv) > 2 else ""
 if step == "after download":
-    unpacking.unpack = die
+    fetching.unpack = die
 elif step == "while unpacking":
-    copy, count = unpacking._copy, iter(range(99))
-    unpacking._copy = lambda member, file: die() if next(count) == 1 else copy(member, file)
+    copy, count = fetching._copy, iter(range(99))
+    fetching._copy = lambda member, file: die() if next(count) == 1 else copy(member, file)
 elif step == "before the manifest":
     assets._write_manifest = die
 elif step == "before the swap":
@@ -266,7 +266,9 @@ def test_disk_that_fills_up_keeps_the_part(catalogue, cache, index, monkeypatch)
 
     monkeypatch.setattr(fetching, "open", Full, raising=False)
     monkeypatch.setattr(fetching, "CHUNK", 9000)
-    with pytest.raises(LabError, match=r"No space left.*downloaded so far is kept\. Free some space.*LAB_CACHE"):
+    with pytest.raises(
+        LabError, match=r"No space left.*downloaded so far is kept\. Free some space.*LAB_CACHE"
+    ):
         assets.path("small")
     monkeypatch.undo()
     assert (cache / "downloads" / f"{ARCHIVE}.part").stat().st_size > 20_000
@@ -386,7 +388,7 @@ def unpack(tmp_path, name, content, rule, limit=10_000):
     (tmp_path / name).write_bytes(content)
     target = tmp_path / "target"
     target.mkdir()
-    unpacking.unpack(tmp_path / name, [rule], target, limit)
+    fetching.unpack(tmp_path / name, [rule], target, limit)
     return target
 
 

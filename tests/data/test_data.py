@@ -500,9 +500,7 @@ def test_conversions_work_in_map():
 
 
 def test_importing_data_loads_nothing_heavy():
-    code = (
-        "import sys, labhelpers.data.tasks; print([m for m in sys.argv[1:] if m in sys.modules])"
-    )
+    code = "import sys, labhelpers.data.tasks; print([m for m in sys.argv[1:] if m in sys.modules])"
     heavy = ["torch", "transformers", "datasets", "pandas", "sklearn", "requests", "numpy"]
     result = subprocess.run(
         [sys.executable, "-c", code, *heavy], cwd=ROOT, capture_output=True, text=True, check=True

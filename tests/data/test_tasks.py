@@ -6,7 +6,6 @@ import pytest
 from datasets import Dataset
 
 from labhelpers.core.settings import LabError
-from labhelpers.data import questions as news_questions
 from labhelpers.data import tasks
 from labhelpers.data.splitting import leaks, text_hash
 
@@ -77,11 +76,11 @@ def test_questions_depend_on_the_seed_alone(story):
 def test_each_place_is_asked_about_once(story):
     made = tasks.questions(story, 100, seed=0)
     starts = [row["answers"]["answer_start"][0] + STORY.index(row["context"]) for row in made]
-    assert len(starts) == len(set(starts)) <= len(news_questions._askable(STORY))
+    assert len(starts) == len(set(starts)) <= len(tasks._askable(STORY))
 
 
 def test_kinds_are_recognised():
-    found = {(kind, STORY[start:end]) for kind, start, end in news_questions._askable(STORY)}
+    found = {(kind, STORY[start:end]) for kind, start, end in tasks._askable(STORY)}
     assert found == {
         ("share", "12%"), ("year", "2004"), ("person", "Brown"), ("money", "£3.5bn"), ("place", "Paris"), ("day", "Monday"),
         ("number", "400"), ("person", "Anna Smith"), ("place", "Rome"), ("money", "£20m"),
@@ -89,7 +88,7 @@ def test_kinds_are_recognised():
 
 
 def test_rivals_are_other_things_of_the_same_kind(story, monkeypatch):
-    monkeypatch.setattr(news_questions, "TOO_EASY_KEPT", 1.0)
+    monkeypatch.setattr(tasks, "TOO_EASY_KEPT", 1.0)
     made = [row for seed in range(8) for row in tasks.questions(story, 100, seed=seed, words=200)]
     rivals = {row["answers"]["text"][0]: row["rivals"] for row in made}
     assert rivals["12%"] == 0 and rivals["£20m"] == 1

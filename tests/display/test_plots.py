@@ -10,7 +10,7 @@ import pytest
 
 from labhelpers.core.settings import LabError
 from labhelpers.display import plots
-from labhelpers.display.labels import figure_text, figure_texts, readable_on, spread
+from labhelpers.display.canvas import figure_text, figure_texts, readable_on, spread
 
 ALT = "Seven lines fall from one to almost nothing."
 TOKENS = [

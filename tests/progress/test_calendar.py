@@ -11,21 +11,20 @@ from hypothesis import settings as budget
 from hypothesis import strategies as st
 
 from labhelpers.core.settings import LabError
-from labhelpers.progress.plan import calendar as calendar_file
-from labhelpers.progress.plan import paths, planning
-from labhelpers.progress.plan.sittings import Entry
+from labhelpers.progress.plan import page, paths, planning
+from labhelpers.progress.plan.planning import Entry
 
 MONDAY = date(2026, 11, 23)
 NOW = datetime(2026, 11, 21, 12, tzinfo=UTC)
 
 
 def events(plan):
-    return icalendar.Calendar.from_ical(calendar_file.to_ics(plan, NOW)).walk("VEVENT")
+    return icalendar.Calendar.from_ical(page.to_ics(plan, NOW)).walk("VEVENT")
 
 
 def assert_opens(plan):
     """What RFC 5545 asks of the file, and what a person asks of the calendar."""
-    raw = calendar_file.to_ics(plan, NOW)
+    raw = page.to_ics(plan, NOW)
     assert raw.endswith(b"END:VCALENDAR\r\n") and b"\n" not in raw.replace(b"\r\n", b"")
     assert all(len(line) <= 75 for line in raw.split(b"\r\n")), "longer lines must be folded"
     calendar = icalendar.Calendar.from_ical(raw)
@@ -107,12 +106,12 @@ def test_entries_of_the_learner_go_into_the_calendar_whatever_they_are_called():
 
 def test_the_file_replaces_an_older_calendar_and_nothing_else(tmp_path):
     plan = planning.make("quick_start", start=MONDAY)
-    file = calendar_file.write(plan, tmp_path / "new folder" / "plan.ics")
-    assert calendar_file.write(plan, file).read_bytes().count(b"BEGIN:VEVENT") == len(plan.entries)
+    file = page.write_calendar(plan, tmp_path / "new folder" / "plan.ics")
+    assert page.write_calendar(plan, file).read_bytes().count(b"BEGIN:VEVENT") == len(plan.entries)
     notes = tmp_path / "notes.md"
     notes.write_text("mine", encoding="utf-8")
     with pytest.raises(LabError, match="no calendar of this course"):
-        calendar_file.write(plan, notes)
+        page.write_calendar(plan, notes)
     assert notes.read_text(encoding="utf-8") == "mine"
     with pytest.raises(LabError, match="is a folder"):
-        calendar_file.write(plan, tmp_path)
+        page.write_calendar(plan, tmp_path)

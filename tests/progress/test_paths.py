@@ -34,7 +34,9 @@ def problems(course):
         found += [f"{row['id']}: no lesson {each}" for each in set(row.get("in", [])) - lessons - to_come]
         pages = [*row.get("guides", []), *([row["guide"]] if "guide" in row else [])]
         found += [f"{row['id']}: no guide {each}" for each in pages if not (guides / f"{each}.md").is_file()]
-        found += [] if row.get("text") or row.get("missing") or row.get("title") else [f"{row['id']}: no words"]
+        found += (
+            [] if row.get("text") or row.get("missing") or row.get("title") else [f"{row['id']}: no words"]
+        )
     counted = Counter(row["id"] for row in rows(course))
     return found + [f"{id} stands twice" for id, count in counted.items() if count > 1]
 
@@ -71,7 +73,12 @@ def test_every_step_and_check_of_a_path_says_where_it_happens(name):
 
 def test_a_selection_holds_what_its_lessons_build_on_unless_the_learner_knows_it():
     order = [day["id"] for day in timetable.lessons()]
-    kinds = [paths.names("path"), paths.names("pace"), (None, *paths.names("focus")), (None, *paths.names("background"))]
+    kinds = [
+        paths.names("path"),
+        paths.names("pace"),
+        (None, *paths.names("focus")),
+        (None, *paths.names("background")),
+    ]
     for path, pace, focus, background in itertools.product(*kinds):
         chosen, whole = paths.select(path, pace, focus, background), set(paths.get("path", path)["lessons"])
         known = set(paths.get("background", background)["known"]) if background else set()

@@ -13,9 +13,8 @@ from typer.testing import CliRunner
 from labhelpers import progress
 from labhelpers.core import settings, timetable
 from labhelpers.core.settings import LabError
-from labhelpers.progress.plan import file as plan_file
 from labhelpers.progress.plan import page as plan_page
-from labhelpers.progress.plan import paths, planning, sittings
+from labhelpers.progress.plan import paths, planning
 from labhelpers.tools import cli
 
 MONDAY = date(2026, 11, 23)
@@ -65,7 +64,7 @@ def assert_sound(plan, done=()):
             assert needed in done or needed in background["known"] or ends[needed] < place, (
                 f"{name} before {needed}"
             )
-    most = sittings.limits(paths.get("pace", plan.pace), planning.hours(plan))
+    most = planning.limits(paths.get("pace", plan.pace), planning.hours(plan))
     assert all(total <= most[day.weekday()] for day, total in spent(plan, lambda entry: entry.date).items())
     dates = [entry.date for entry in plan.entries]
     assert dates == sorted(dates) and all(entry.minutes > 0 for entry in plan.entries)
@@ -111,7 +110,7 @@ def test_after_a_missed_week_what_is_left_moves_and_what_is_done_stays(chosen, m
 @given(chosen=options)
 def test_a_saved_plan_comes_back_as_it_was(chosen):
     plan = made(chosen)
-    plan_file.location().unlink(missing_ok=True)
+    planning.location().unlink(missing_ok=True)
     assert planning.save(plan) == []
     again = planning.current()
     assert again.entries == plan.entries and again.revision == 1
@@ -121,16 +120,16 @@ def test_a_saved_plan_comes_back_as_it_was(chosen):
 
 @pytest.mark.parametrize("limit", [25, 30, 45, 60, 90, 120])
 def test_short_sittings_split_a_lesson_and_leave_no_scrap(limit):
-    entries = sittings.pack([("a", [20, 15, 30, 35, 20, 20, 10])], [limit] * 7, MONDAY)
+    entries = planning.pack([("a", [20, 15, 30, 35, 20, 20, 10])], [limit] * 7, MONDAY)
     assert sum(entry.minutes for entry in entries) == 150 and len(entries) > 1
     assert all(entry.minutes <= limit for entry in entries)
     assert all(entry.minutes >= 25 for entry in entries) or limit < 50
 
 
 def test_a_sitting_ends_with_a_section_where_that_wastes_little():
-    entries = sittings.pack([("a", [30, 25, 40, 30])], [60] * 7, MONDAY)
+    entries = planning.pack([("a", [30, 25, 40, 30])], [60] * 7, MONDAY)
     assert [entry.minutes for entry in entries] == [55, 40, 30]
-    entries = sittings.pack([("a", [10, 90])], [60] * 7, MONDAY)
+    entries = planning.pack([("a", [10, 90])], [60] * 7, MONDAY)
     assert [entry.minutes for entry in entries] == [60, 40], "ten minutes would waste the hour"
 
 
@@ -200,7 +199,7 @@ def test_a_lesson_is_done_when_its_whole_checklist_is():
 def saved(plan=ONE):
     """Save a plan and return its file."""
     planning.save(plan)
-    return plan_file.location()
+    return planning.location()
 
 
 def edit(file, old, new):
@@ -211,7 +210,7 @@ def edit(file, old, new):
 
 
 def kept_copies():
-    return sorted(plan_file.location().parent.glob("plan.kept-*"))
+    return sorted(planning.location().parent.glob("plan.kept-*"))
 
 
 def test_an_untouched_plan_is_replaced_without_ado():
@@ -235,11 +234,17 @@ def test_an_entry_of_the_learners_own_survives_a_re_plan_and_unknown_keys_are_pa
     edit(file, "part: 1, parts: 1}", "part: 1, parts: 1, note: library}")
     own = "- {lesson: my own reading, date: 2026-12-02, minutes: 60}\n"
     before = edit(file, "# sealed", own + "# sealed")
-    assert "plan.kept-1.yaml" in planning.save(planning.replan(planning.current(), date(2026, 12, 1), set()))[0]
+    assert (
+        "plan.kept-1.yaml" in planning.save(planning.replan(planning.current(), date(2026, 12, 1), set()))[0]
+    )
     assert [copy.read_bytes() for copy in kept_copies()] == [before]
     plan = planning.current()
-    assert [entry.date for entry in plan.entries if entry.lesson_id == "my own reading"] == [date(2026, 12, 2)]
-    assert spent(plan, lambda entry: entry.date)[date(2026, 12, 2)] <= 210, "her hour of reading is taken into account"
+    assert [entry.date for entry in plan.entries if entry.lesson_id == "my own reading"] == [
+        date(2026, 12, 2)
+    ]
+    assert spent(plan, lambda entry: entry.date)[date(2026, 12, 2)] <= 210, (
+        "her hour of reading is taken into account"
+    )
 
 
 BEFORE_THE_ROOMS = """\
@@ -263,11 +268,13 @@ retired:
 
 
 def test_a_plan_of_an_older_course_is_read_and_its_calendar_goes_on():
-    file = plan_file.location()
+    file = planning.location()
     file.parent.mkdir(parents=True)
     file.write_text(BEFORE_THE_ROOMS + "# sealed 918581123b82073b\n")
     assert [entry.lesson_id for entry in planning.current().entries] == ["day01", "day02"]
-    assert planning.save(planning.replan(planning.current(), MONDAY, set())) == [], "nobody changed it by hand"
+    assert planning.save(planning.replan(planning.current(), MONDAY, set())) == [], (
+        "nobody changed it by hand"
+    )
     assert (planning.current().calendar, planning.current().revision) == ("0123456789abcdef" * 2, 4)
 
 
@@ -301,7 +308,7 @@ def test_a_plan_that_cannot_be_read_names_the_place_and_is_kept_when_a_new_one_i
 @many
 @given(raw=st.binary(max_size=200) | st.text(max_size=200).map(str.encode))
 def test_no_bytes_crash_the_reader_and_none_are_lost(raw):
-    file = plan_file.location()
+    file = planning.location()
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_bytes(raw)
     with contextlib.suppress(LabError):
@@ -388,9 +395,9 @@ def test_lab_plan_makes_shows_moves_and_exports(tmp_path):
     assert (settings.current().progress / "plan.md").is_file()
     done, said = lab("--replan", "--start", "2026-12-05")
     assert done.exit_code == 0 and planning.current().entries[0].date == date(2026, 12, 5)
-    before = plan_file.location().read_bytes()
+    before = planning.location().read_bytes()
     done, said = lab()
-    assert "Quick Start, weekend pace" in said and plan_file.location().read_bytes() == before
+    assert "Quick Start, weekend pace" in said and planning.location().read_bytes() == before
 
 
 def test_mistakes_on_the_command_line_say_what_to_do_and_write_nothing():
@@ -404,7 +411,7 @@ def test_mistakes_on_the_command_line_say_what_to_do_and_write_nothing():
     ]:
         done, said = lab(*arguments)
         assert done.exit_code == 1 and words in said, said
-    assert not plan_file.location().exists()
+    assert not planning.location().exists()
 
 
 def test_the_quiz_in_the_terminal_ends_in_a_plan_and_an_option_overrules_it():

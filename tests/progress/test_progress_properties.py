@@ -112,7 +112,9 @@ class Learner(RuleBasedStateMachine):
     @rule(week=weeks, id=ids, done=st.booleans())
     def tick_by_hand(self, week, id, done):
         def marked(line):
-            return re.sub(r"\[[ xX]*\]", "[X]" if done else "[]", line, count=1) if f": {id} " in line else line
+            return (
+                re.sub(r"\[[ xX]*\]", "[X]" if done else "[]", line, count=1) if f": {id} " in line else line
+            )
 
         self.edit(week, lambda lines: [marked(line) for line in lines])
         if f": {id} " in self.text(week):

@@ -223,14 +223,26 @@ def test_a_longer_journal_takes_the_place_of_its_beginning(week1, tmp_path, monk
 def zipped(path, **contents):
     """A pack with contents of our choice."""
     with zipfile.ZipFile(path, "w") as pack:
-        pack.writestr("pack.json", json.dumps({"format": archive.FORMAT, "made": "2026-11-21T10:00:00+00:00"}))
+        pack.writestr(
+            "pack.json", json.dumps({"format": archive.FORMAT, "made": "2026-11-21T10:00:00+00:00"})
+        )
         for name, content in contents.items():
             pack.writestr(name, content)
 
 
 @pytest.mark.parametrize(
     "name",
-    ["../evil.md", "/etc/evil", "a/../../evil", "C:/evil", "..\\evil", ".hidden", "README.md", "a//b", "nul\tname"],
+    [
+        "../evil.md",
+        "/etc/evil",
+        "a/../../evil",
+        "C:/evil",
+        "..\\evil",
+        ".hidden",
+        "README.md",
+        "a//b",
+        "nul\tname",
+    ],
 )
 def test_a_pack_that_leads_out_of_the_folder_is_refused_whole(week1, tmp_path, name):
     zipped(tmp_path / "evil.zip", **{"fine.md": "fine", name: "evil"})

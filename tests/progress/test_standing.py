@@ -7,8 +7,8 @@ from datetime import date, timedelta
 import pytest
 
 from labhelpers import progress
-from labhelpers.core import answers, settings, timetable, timing
-from labhelpers.progress import standing, standing_view, streaks
+from labhelpers.core import answers, settings, timetable
+from labhelpers.progress import standing, standing_view
 from labhelpers.progress.plan import planning
 from labhelpers.tools import start_page
 
@@ -41,7 +41,7 @@ def test_the_first_day_is_next_and_says_how_long_it_takes():
     step = standing.now(SATURDAY).next
     assert step.lesson["id"] == "day01" and step.ticked == 0
     assert step.minutes == timetable.minutes(timetable.lesson("day01"))
-    assert step.machine_minutes == timing.predicted_minutes("day01")
+    assert step.machine_minutes == timetable.predicted_minutes("day01")
 
 
 def test_a_lesson_waits_for_what_it_builds_on():
@@ -83,17 +83,17 @@ def test_when_all_is_done_nothing_is_next():
 
 def test_a_streak_counts_days_in_a_row_and_today_may_still_come():
     days = {before(1), before(2), before(4)}
-    assert streaks.length(days, SATURDAY) == 2
-    assert streaks.length({*days, SATURDAY}, SATURDAY) == 3
-    assert streaks.length({before(2)}, SATURDAY) == 0
-    assert streaks.length(set(), SATURDAY) == 0
+    assert standing.length(days, SATURDAY) == 2
+    assert standing.length({*days, SATURDAY}, SATURDAY) == 3
+    assert standing.length({before(2)}, SATURDAY) == 0
+    assert standing.length(set(), SATURDAY) == 0
 
 
 def test_days_that_the_pace_leaves_free_do_not_break_a_streak():
     weekends = {before(0), before(6), before(7), before(13)}
-    assert streaks.length(weekends, SATURDAY) == 1
-    assert streaks.length(weekends, SATURDAY, rest=range(5)) == 4
-    assert streaks.length(weekends - {SATURDAY}, before(2), rest=range(5)) == 3
+    assert standing.length(weekends, SATURDAY) == 1
+    assert standing.length(weekends, SATURDAY, rest=range(5)) == 4
+    assert standing.length(weekends - {SATURDAY}, before(2), rest=range(5)) == 3
 
 
 def test_attempts_count_on_the_day_they_were_made_wherever_that_was():
@@ -136,7 +136,7 @@ def test_the_journal_counts_too_and_damaged_dates_do_not():
 def test_a_damaged_memory_is_an_empty_one(text):
     settings.current().progress.mkdir(parents=True)
     (settings.current().progress / "seen.json").write_text(text)
-    assert streaks.celebrated() == set() and streaks.learning_days([]) == set()
+    assert standing.celebrated() == set() and standing.learning_days([]) == set()
 
 
 def test_attempts_with_strange_ids_and_times_are_passed_over():
@@ -328,7 +328,7 @@ def test_the_written_page_celebrates_and_holds_the_timer(tmp_path, monkeypatch):
     page, timer = (cell.outputs[0].data["text/markdown"] for cell in notebook.cells)
     assert "Milestone reached" in page and "25 minutes of work" in timer
     assert all(cell.execution_count for cell in notebook.cells), "nbval refuses outputs of a cell never run"
-    assert "D01-M" in streaks.celebrated()
+    assert "D01-M" in standing.celebrated()
 
 
 def test_a_progress_folder_that_cannot_be_written_costs_no_page(monkeypatch):
@@ -342,7 +342,7 @@ def test_a_progress_folder_that_cannot_be_written_costs_no_page(monkeypatch):
 def test_a_damaged_measurement_of_this_machine_is_no_measurement():
     path = settings.current().workspace / "machine.json"
     path.parent.mkdir(parents=True)
-    expected = timing.predicted_minutes("day01")
+    expected = timetable.predicted_minutes("day01")
     for text in ("{", "[]", "{}", '{"float32": 0}', '{"float32": "fast"}'):
         path.write_text(text)
-        assert timing.predicted_minutes("day01") == expected
+        assert timetable.predicted_minutes("day01") == expected

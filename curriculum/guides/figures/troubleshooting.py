@@ -3,8 +3,7 @@
 from matplotlib.figure import Figure
 
 from labhelpers import recorded_runs
-from labhelpers.display.canvas import COLOURS, plain_axes
-from labhelpers.display.labels import line_ends
+from labhelpers.display.canvas import COLOURS, line_ends, plain_axes
 
 
 def figure() -> Figure:

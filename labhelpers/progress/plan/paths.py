@@ -133,4 +133,3 @@ def _drop(
 
 def _known_lessons() -> tuple[str, ...]:
     return tuple(day["id"] for day in timetable.lessons())
-

@@ -82,7 +82,9 @@ def suggest(answers: Mapping[str, str]) -> Suggestion:
         f"These lessons add up to {minutes / 60:.1f} hours, {minutes / 60 / hours:.1f} weeks of {hours} hours."
     )
     if answers["python"] == "never":
-        because.append("The lessons use basic Python from the first cell on: do a short Python introduction first.")
+        because.append(
+            "The lessons use basic Python from the first cell on: do a short Python introduction first."
+        )
     return Suggestion(path, pace, focus, background, hours, tuple(filter(None, because)))
 
 
@@ -101,7 +103,10 @@ def _path(answers: Mapping[str, str]) -> tuple[str, str]:
     reach = _reach(answers)
     if known[wanted]["level"] <= reach:
         return wanted, f"{known[wanted]['title']} ends where you want to be: {_goal(answers)}."
-    nearest = max((name for name, path in known.items() if path["level"] <= reach), key=lambda name: known[name]["level"])
+    nearest = max(
+        (name for name, path in known.items() if path["level"] <= reach),
+        key=lambda name: known[name]["level"],
+    )
     return nearest, (
         f"Your goal ({_goal(answers)}) is that of {known[wanted]['title']}. Begin with {known[nearest]['title']}: it fits "
         "what you have done so far, and all of its lessons count when you go on."
@@ -142,7 +147,11 @@ def _pace(answers: Mapping[str, str], background: str | None) -> tuple[str, int,
     if answers["hours"] == "few":
         return "relaxed", hours, f"With {hours} hours a week, short sittings on many days keep the thread."
     if answers["hours"] == "full" and background != "new_to_both":
-        return "accelerated", hours, f"With {hours} hours a week you can take the fast way, without the extras."
+        return (
+            "accelerated",
+            hours,
+            f"With {hours} hours a week you can take the fast way, without the extras.",
+        )
     if answers["hours"] == "full":
         fewer = HOURS["many"]
         why = f"You have {hours} hours a week, but everything is new: {fewer} of lessons, and the rest for trying things."

@@ -1,18 +1,253 @@
 """Makes a dated study plan out of a path, a pace and what is done, and moves what is left when life happens."""
 
+import math
 import uuid
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping
-from dataclasses import replace
-from datetime import date
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import date, datetime, timedelta
+from itertools import accumulate
+from pathlib import Path
+from typing import Any
 
-from ...core import files, timetable
+from ...core import files, settings, timetable
 from ...core.settings import LabError
 from .. import checklists
-from . import file as plan_file
-from . import paths, sittings
-from .file import Plan
-from .sittings import Entry
+from . import paths
+
+SHORTEST = 25  # minutes: one round of focused work; nothing shorter is worth sitting down for
+LONGEST = 12 * 60  # minutes: a day that anybody could survive
+# A sitting ends with a section if that uses at least this share of its time (a rule of thumb).
+SECTION_END = 2 / 3
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One sitting of a plan: which part, of how many, of a lesson (or of what the learner entered by hand)."""
+
+    lesson_id: str
+    date: date
+    minutes: int
+    part: int = 1
+    parts: int = 1
+
+
+def limits(pace: Mapping[str, Any], hours_per_week: float | None = None) -> tuple[int, ...]:
+    """Say how many minutes each day of the week may hold, Monday first.
+
+    Stated hours are spread over the pace's days in the pace's proportions, rounded down to five minutes.
+    """
+    usual = tuple(pace["minutes"])
+    if hours_per_week is None:
+        return usual
+    is_number = isinstance(hours_per_week, int | float) and math.isfinite(hours_per_week)
+    if not is_number or hours_per_week <= 0:
+        raise LabError(f"--hours-per-week is {hours_per_week!r}. Give a number of hours, such as 10.")
+    scaled = tuple(int(minutes * hours_per_week * 60 / sum(usual)) // 5 * 5 for minutes in usual)
+    days = [minutes for minutes, before in zip(scaled, usual, strict=True) if before]
+    if min(days) < SHORTEST:
+        raise LabError(_too_few(pace, hours_per_week, usual))
+    if max(days) > LONGEST:
+        raise LabError(
+            f"{hours_per_week:g} hours a week at the pace {pace['title']} make a day of {max(days) / 60:.1f} hours. "
+            f"More than {LONGEST // 60} is not planned. Give fewer --hours-per-week, or a pace with more days."
+        )
+    return scaled
+
+
+def pack(
+    lessons: Iterable[tuple[str, Sequence[int]]],
+    limits: Sequence[int],
+    start: date,
+    fill: bool = True,
+    used: Mapping[date, int] | None = None,
+) -> tuple[Entry, ...]:
+    """Lay lessons out over the days, one after the other.
+
+    Args:
+        lessons: pairs of a lesson's id and the minutes of its sections, in order.
+        limits: minutes per weekday, Monday first.
+        start: first day that may be used.
+        fill: whether a lesson may begin in what a day has left. If not, a lesson that fits a whole day waits for one.
+        used: minutes that are taken already, per day.
+    """
+    taken = dict(used or {})
+    day, pieces = start, []
+    try:
+        for lesson, sections in lessons:
+            left = list(sections)
+            while left:
+                limit = limits[day.weekday()]
+                piece = _piece(left, limit - taken.get(day, 0), limit, fill or sum(left) < sum(sections))
+                if piece:
+                    pieces.append(Entry(lesson, day, piece))
+                    taken[day] = taken.get(day, 0) + piece
+                    left = _after(left, piece)
+                if left:
+                    day += timedelta(days=1)
+    except OverflowError as error:
+        raise LabError(
+            f"A plan from {start} on runs past the last year of the calendar. Give an earlier --start."
+        ) from error
+    return _numbered(pieces)
+
+
+def _piece(left: Sequence[int], free: int, limit: int, fill: bool) -> int:
+    """Minutes of the lesson to do in the time that is free today; 0 to wait for another day."""
+    need = sum(left)
+    if need <= free:
+        return need
+    if free < SHORTEST or (need <= limit and not fill):
+        return 0
+    whole = max((end for end in accumulate(left) if end <= free), default=0)
+    piece = whole if whole >= SECTION_END * free else free
+    if need - piece >= SHORTEST:
+        return piece
+    # No five-minute rest on another day: what remains should be worth sitting down for.
+    if need >= 2 * SHORTEST:
+        return need - SHORTEST
+    return 0 if need <= limit else free
+
+
+def _after(left: Sequence[int], minutes: int) -> list[int]:
+    """The sections that remain after so many minutes."""
+    ends = [end - minutes for end in accumulate(left)]
+    return [min(section, end) for section, end in zip(left, ends, strict=True) if end > 0]
+
+
+def _numbered(pieces: Sequence[Entry]) -> tuple[Entry, ...]:
+    """Say of each sitting which one of its lesson it is."""
+    total: dict[str, int] = {}
+    counted = []
+    for piece in pieces:
+        total[piece.lesson_id] = total.get(piece.lesson_id, 0) + 1
+        counted.append(replace(piece, part=total[piece.lesson_id]))
+    return tuple(replace(piece, parts=total[piece.lesson_id]) for piece in counted)
+
+
+def _too_few(pace: Mapping[str, Any], hours: float, usual: Sequence[int]) -> str:
+    smallest = min(minutes for minutes in usual if minutes)
+    enough = math.ceil(SHORTEST * sum(usual) / smallest / 60)
+    other = "" if usual.count(0) >= 5 else ", or sit down less often with --pace weekend"
+    return (
+        f"{hours:g} hours a week over {sum(1 for minutes in usual if minutes)} days leave sittings of less than "
+        f"{SHORTEST} minutes, too short to get anywhere. Give --hours-per-week {enough} or more{other}."
+    )
+
+
+HEAD = """# Your study plan, made by `lab plan`. A date that you move here counts, and so does an entry of your own.
+# `lab plan` shows it, `lab plan --replan` moves what is left, `lab plan --ics FILE` puts it into your calendar.
+"""
+OPTIONS = ("path", "pace", "focus", "background", "hours_per_week", "start")
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Lessons with dates.
+
+    Attributes:
+        path, pace, focus, background: names in paths.yaml; focus and background may be None.
+        start: first day asked for.
+        entries: sittings by date.
+        hours_per_week: what the learner stated, or None.
+        calendar: id that makes this plan's calendar events its own; None until it is saved.
+        revision: how often it was saved, which tells a calendar that an event is newer.
+    """
+
+    path: str
+    pace: str
+    start: date
+    entries: tuple[Entry, ...]
+    focus: str | None = None
+    background: str | None = None
+    hours_per_week: float | None = None
+    calendar: str | None = None
+    revision: int = 0
+
+    @property
+    def total_minutes(self) -> int:
+        """The minutes of all sittings."""
+        return sum(entry.minutes for entry in self.entries)
+
+
+def location() -> Path:
+    """Where the plan lives."""
+    return settings.current().progress / "plan.yaml"
+
+
+def to_text(plan: Plan) -> str:
+    """Write a plan as YAML, one line per sitting."""
+    import yaml
+
+    class Plain(yaml.SafeDumper):
+        """Repeats a date instead of pointing at its first mention, so that one can be moved alone."""
+
+        def ignore_aliases(self, data: Any) -> bool:
+            return True
+
+    document = {key: getattr(plan, key) for key in (*OPTIONS, "calendar", "revision")}
+    document["entries"] = [
+        {"lesson": entry.lesson_id, "date": entry.date, "minutes": entry.minutes, "part": entry.part, "parts": entry.parts}
+        for entry in plan.entries
+    ]  # fmt: skip
+    look = {"sort_keys": False, "allow_unicode": True, "default_flow_style": None, "width": 1000}
+    return HEAD + yaml.dump(document, Dumper=Plain, **look)
+
+
+def from_text(text: str) -> Plan:
+    """Read a plan; keys that the course does not know are passed over, and an error names the place."""
+    document = _document(text)
+    entries = [_entry(row, f"entry {number}") for number, row in enumerate(document["entries"] or [], 1)]
+    options = {key: document.get(key) for key in (*OPTIONS, "calendar")}
+    options |= {
+        "start": _date(document.get("start"), "start"),
+        "revision": _whole(document.get("revision", 0), "revision"),
+    }
+    return Plan(**options, entries=tuple(sorted(entries, key=lambda entry: entry.date)))  # fmt: skip
+
+
+def _document(text: str) -> dict[str, Any]:
+    import yaml
+
+    try:
+        document = yaml.safe_load(text)
+    except yaml.MarkedYAMLError as error:
+        where = f"line {error.problem_mark.line + 1}" if error.problem_mark else ""
+        raise _unreadable(error.problem or "it is not YAML", where) from error
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise _unreadable(f"it is not YAML ({str(error).splitlines()[0]})") from error
+    if not isinstance(document, dict) or not isinstance(document.get("entries", 0), list | None):
+        raise _unreadable("it has no list of `entries`")
+    return document
+
+
+def _entry(row: Any, where: str) -> Entry:
+    if not isinstance(row, dict) or "lesson" not in row:
+        raise _unreadable("an entry needs at least `lesson`, `date` and `minutes`", where)
+    where = f"{where}, {row['lesson']}"
+    numbers = (row.get("minutes"), row.get("part", 1), row.get("parts", 1))
+    return Entry(str(row["lesson"]), _date(row.get("date"), where), *(_whole(n, where) for n in numbers))
+
+
+def _whole(value: Any, where: str) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 <= value <= 100_000:
+        raise _unreadable(f"{value!r} should be a whole number", where)
+    return value
+
+
+def _date(value: Any, where: str) -> date:
+    if isinstance(value, datetime):
+        return value.date()
+    if isinstance(value, date):
+        return value
+    raise _unreadable(f"{value!r} is not a date such as 2026-11-30", where)
+
+
+def _unreadable(what: str, where: str = "") -> LabError:
+    return LabError(
+        f"{location()}{', ' if where else ''}{where}: {what}. Repair it in an editor; or make a new plan with "
+        "`lab plan --path … --pace …`, which keeps this file beside the new one."
+    )
 
 
 def make(
@@ -86,27 +321,29 @@ def hours(plan: Plan) -> float | None:
 
 def current() -> Plan | None:
     """Read the saved plan as its file says, changes by hand included; None when there is no file."""
-    text = files.read_text(plan_file.location())
+    text = files.read_text(location())
     if not text.strip("\ufeff \r\n"):
         return None
-    plan = plan_file.from_text(text)
+    plan = from_text(text)
     try:
         selection(plan)
         _limits(plan)
     except LabError as error:
-        raise LabError(f"{plan_file.location()}: {error}") from error
+        raise LabError(f"{location()}: {error}") from error
     return plan
 
 
 def save(plan: Plan) -> list[str]:
     """Write the plan to progress/plan.yaml; what comes back says where a file that was changed by hand is kept."""
-    path = plan_file.location()
+    path = location()
     with files.locked():
         before = _readable() or plan
         calendar = before.calendar or uuid.uuid4().hex
         new = replace(plan, calendar=calendar, revision=before.revision + 1)
-        aside = files.rewrite(path, plan_file.to_text(new))
-    return [f"progress/{path.name} had changes of yours; it is kept as progress/{aside.name}."] if aside else []
+        aside = files.rewrite(path, to_text(new))
+    return (
+        [f"progress/{path.name} had changes of yours; it is kept as progress/{aside.name}."] if aside else []
+    )
 
 
 def complaints(plan: Plan, done: Iterable[str] = ()) -> list[str]:
@@ -128,11 +365,11 @@ def _scheduled(plan: Plan, start: date, done: Collection[str], used: Mapping[dat
         for name in selection(plan).lessons
         if name not in done
     ]
-    return sittings.pack(lessons, _limits(plan), start, paths.get("pace", plan.pace)["fill"], used)
+    return pack(lessons, _limits(plan), start, paths.get("pace", plan.pace)["fill"], used)
 
 
 def _limits(plan: Plan) -> tuple[int, ...]:
-    return sittings.limits(paths.get("pace", plan.pace), hours(plan))
+    return limits(paths.get("pace", plan.pace), hours(plan))
 
 
 def _readable() -> Plan | None:

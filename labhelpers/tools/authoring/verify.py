@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from ...core import files, timetable, timing
+from ...core import files, timetable
 from ...core.settings import current
 from .. import doctor
 from . import notebooks as authoring
@@ -144,7 +144,7 @@ def _remember(result: running.LessonRun, rates: dict[str, float]) -> None:
     """Write one lesson's measurement and rebuild its notebook, whose header shows it."""
     import yaml
 
-    measured: dict[str, Any] = timing.measurements()
+    measured: dict[str, Any] = timetable.measurements()
     measured[result.lesson] = {
         "seconds": round(result.seconds),
         "peak_gib": round(result.peak_bytes / 2**30, 2),

@@ -9,7 +9,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-from ...core import files, timetable, timing
+from ...core import files, timetable
 from ...display import words
 from ..templates import render
 from . import manuscripts, verify
@@ -31,7 +31,10 @@ def write(path: Path, profile: str) -> Path:
 
 def page(profile: str, runs: Sequence[Stored]) -> str:
     """Write the page: HTML that refers to no other file and to no address."""
-    days = {lesson: {one.run.variant: one for one in runs if one.run.lesson == lesson} for lesson in verify.ready()}
+    days = {
+        lesson: {one.run.variant: one for one in runs if one.run.lesson == lesson}
+        for lesson in verify.ready()
+    }
     missing = [lesson for lesson, found in days.items() if len(found) < len(WAYS)]
     which = "" if len(missing) == len(days) else " ".join(missing) + " "
     return render(
@@ -47,7 +50,7 @@ def page(profile: str, runs: Sequence[Stored]) -> str:
         missing="; ".join(map(_name, missing)),
         command=f"lab verify {which}--profile {profile} --report REPORT.html",
         changed={lesson for lesson, found in days.items() if any(map(_has_changed, found.values()))},
-        measured=timing.measurements(),
+        measured=timetable.measurements(),
         ways=WAYS,
         wanted=WANTED,
         name=_name,
