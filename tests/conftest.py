@@ -38,6 +38,8 @@ def lesson_of(nodeid):
 def scope_of(nodeid):
     """What shares a worker: the tests of a lesson (they share its run), the browser's folder, or a file."""
     file = nodeid.split("::")[0]
+    if "test_commands_and_files_of_the_page_work[" in nodeid:
+        return nodeid  # pages of DVC take as long as all the others together
     return lesson_of(nodeid) or ("tests/browser" if file.startswith("tests/browser/") else file)
 
 

@@ -31,6 +31,12 @@ def direct_dependencies():
     return [Requirement(text) for text in project["dependencies"] + project["optional-dependencies"]["test"]]
 
 
+def test_style():
+    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."]):
+        done = subprocess.run([BIN + command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True)
+        assert done.returncode == 0, done.stdout + done.stderr
+
+
 def test_environment_yml_pins_what_the_lock_pins():
     import yaml
 
@@ -93,12 +99,6 @@ def test_pictures_in_markdown_have_alternative_text():
     for path in tracked("*.md"):
         for alt in re.findall(r"!\[([^\]]*)\]\(", path.read_text(encoding="utf-8")):
             assert len(alt) > 20, f"{path}: {alt!r}"
-
-
-def test_style():
-    for command in (["ruff", "check", "."], ["ruff", "format", "--check", "."]):
-        done = subprocess.run([BIN + command[0], *command[1:]], cwd=ROOT, capture_output=True, text=True)
-        assert done.returncode == 0, done.stdout + done.stderr
 
 
 def test_spelling():

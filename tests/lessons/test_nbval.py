@@ -9,7 +9,7 @@ from dataclasses import replace
 
 import pytest
 
-from labhelpers.core import settings, timetable, timing
+from labhelpers.core import settings, timetable
 from labhelpers.core.settings import current
 from labhelpers.tools import start_page
 
@@ -36,7 +36,7 @@ def test_nbval_lax_passes_as_an_instructor_runs_it():
 
 
 def test_nbval_lax_passes_on_the_shortest_lesson_of_each_group():
-    measured = timing.measurements()
+    measured = timetable.measurements()
     by_length = sorted(READY, key=lambda day: -measured[day["id"]]["seconds"])
     shortest = {day["lesson"].split("/")[0]: f"lessons/{day['lesson']}.ipynb" for day in by_length}
     assert_green_and_quiet(nbval(current().root, *shortest.values()))
