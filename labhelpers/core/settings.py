@@ -49,15 +49,7 @@ class Settings:
 
 
 def current() -> Settings:
-    """Read the settings in force now.
-
-    Returns:
-        The defaults, each replaced by its environment variable where that is set: LAB_PROFILE, LAB_SEED,
-        LAB_WORKSPACE, LAB_CACHE, LAB_PROGRESS, LAB_HUB (1 or 0).
-
-    Raises:
-        LabError: when LAB_PROFILE, LAB_SEED or LAB_HUB holds a value the course does not know.
-    """
+    """Read the settings in force now."""
     import platformdirs
 
     root = Path(__file__).resolve().parents[2]
@@ -114,12 +106,7 @@ def device() -> str:
 
 
 def is_interactive() -> bool:
-    """Tell whether a person with a browser is looking.
-
-    Returns:
-        True inside a notebook front end. False in scripts, tests, papermill and nbval (they set LAB_HEADLESS=1
-        or have no kernel).
-    """
+    """Tell whether a person with a browser is looking."""
     if os.environ.get("LAB_HEADLESS") == "1":
         return False
     try:
@@ -131,12 +118,7 @@ def is_interactive() -> bool:
 
 
 def log_event(kind: str, **fields: Any) -> None:
-    """Append one event to the run log that the course's own checks read.
-
-    Args:
-        kind: what happened, such as "check" or "record".
-        fields: anything JSON can hold.
-    """
+    """Append one event to the run log that the course's own checks read."""
     path = os.environ.get("LAB_RUN_LOG")
     if not path:
         return

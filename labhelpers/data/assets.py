@@ -38,18 +38,7 @@ class AssetStatus:
 
 
 def path(asset_id: str) -> Path:
-    """Give the folder of a model or data set, fetching it first when it is not in the cache.
-
-    Args:
-        asset_id: an id of assets.yaml, such as "minilm" or "bbc_news".
-
-    Returns:
-        Folder in the cache. When it is there already, no network is used and nothing is written.
-
-    Raises:
-        LabError: when the id is unknown, or when the asset can be neither found nor fetched (no network, full
-            disk, cache not writable, archive with the wrong hash). What the cache held is still there.
-    """
+    """Give the folder of a model or data set, fetching it first when it is not in the cache."""
     asset = _find(asset_id)
     folder = current().cache / asset.id
     if _damage(asset, folder) is not None:

@@ -28,15 +28,7 @@ ROW = 14.0  # points: one line of text at LABEL_SIZE, with air
 def numbers(
     function: str, argument: str, values: Any, length: int | None = None, gaps: bool = False, dimensions: int = 1
 ) -> Any:  # fmt: skip
-    """Turn a list (1 dimension) or a grid (2) of numbers into a float array, or say what is wrong with it.
-
-    Args:
-        function, argument: names of the chart and of its argument, for the message.
-        values: any sequence of n numbers, or of rows of equally many.
-        length: the n that is needed; None for any n ≥ 1.
-        gaps: whether NaN may stand for a missing number, as long as there is another one.
-        dimensions: 1 or 2.
-    """
+    """Turn a list (1 dimension) or a grid (2) of numbers into a float array, or say what is wrong with it."""
     import numpy as np
 
     where = f"plots.{function}(): `{argument}`"

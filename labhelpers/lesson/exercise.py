@@ -114,15 +114,7 @@ def judge(record: dict[str, Any], answer: Any, namespace: dict[str, Any]) -> str
 
 
 def prove(exercise_id: str) -> None:
-    """Check the exercise itself: the reference passes, every listed misconception gets its own reply.
-
-    Args:
-        exercise_id: such as "day04/lora-config".
-
-    Raises:
-        AssertionError: when a wrong answer passes, gets another reply than the author promised, or the
-            reference answer is refused.
-    """
+    """Check the exercise itself: the reference passes, every listed misconception gets its own reply."""
     record = answers.exercise(exercise_id)
     namespace = _caller_namespace()
     for code, expected in record["misconceptions"]:
@@ -167,11 +159,7 @@ def _offer_help(exercise_id: str) -> bool:
 
 
 def help_due(attempts: Sequence[Attempt], now: datetime | None = None) -> int:
-    """Say which help is due after a failed attempt, the last of `attempts`.
-
-    Returns:
-        1 the hint, 2 something simpler, 3 the way on, 0 nothing: too early, or everything was offered.
-    """
+    """Say which help is due after a failed attempt, the last of `attempts`."""
     failed = _failed_in_this_sitting(attempts, now or datetime.now().astimezone())
     times = [time for attempt in failed if (time := _time(attempt))]
     for number, attempt in enumerate(failed, 1):

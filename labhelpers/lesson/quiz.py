@@ -30,18 +30,7 @@ def ask(lesson_id: str) -> None:
 
 
 def answer(question_id: str, letter: str) -> str:
-    """Answer one question and read why the choice is right or wrong.
-
-    Args:
-        question_id: such as "day04/q1".
-        letter: "a" for the first choice, "b" for the second, and so on.
-
-    Returns:
-        The explanation of that choice.
-
-    Raises:
-        LabError: when there is no such question or no such choice.
-    """
+    """Answer one question and read why the choice is right or wrong."""
     question = _find(question_id)
     letters = [chr(97 + index) for index in range(len(question["choices"]))]
     if letter not in letters:

@@ -55,14 +55,7 @@ def start(lesson: str) -> Settings:
 
 
 def settle() -> str | None:
-    """In Colab, take along what was ticked before Drive was mounted, and say where progress lives.
-
-    Returns:
-        One or two sentences for the learner; None outside Colab.
-
-    Raises:
-        LabError: when files cannot be read or written.
-    """
+    """In Colab, take along what was ticked before Drive was mounted, and say where progress lives."""
     if not settings.in_colab():
         return None
     now = current()

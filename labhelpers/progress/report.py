@@ -52,18 +52,7 @@ class Result:
 
 @dataclass(frozen=True)
 class Outcome:
-    """How far a lesson has come on this machine.
-
-    Attributes:
-        lesson: lesson id.
-        label: such as "Day 4".
-        title: the lesson's title.
-        results: what it recorded; empty when it was not run here.
-        tries: exercise id → attempts up to and including the first that passed.
-        passed: ids of the exercises that were passed.
-        ticked, items: boxes of its checklist, ticked and in all.
-        written: whether there is such a lesson yet.
-    """
+    """How far a lesson has come on this machine."""
 
     lesson: str
     label: str

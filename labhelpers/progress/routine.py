@@ -51,15 +51,7 @@ def wrap_up(
     say: Say = print,
     read: Callable[[str], str] = input,
 ) -> None:
-    """Close the day: file a journal entry, name what is left to do, look at tomorrow.
-
-    Args:
-        entry: what the learner did or learned; asked for when None.
-        question: what stays open; asked for when neither it nor the entry is given.
-        lesson: the lesson it is about; the one worked on today, or the next one, when None.
-        today: the day; this machine's when None.
-        say, read: print a line, ask for a line.
-    """
+    """Close the day: file a journal entry, name what is left to do, look at tomorrow."""
     now = standing.now(today)
     about = timetable.lesson(lesson) if lesson else _lesson_of_today(now)
     if entry is None:

@@ -15,13 +15,7 @@ from .plan.planning import Entry, Plan
 
 
 def length(days: Collection[date], today: date, rest: Collection[int] = ()) -> int:
-    """Count the learning days in a row that reach up to today or yesterday.
-
-    Args:
-        days: learning days, in any order.
-        today: as this machine's clock says.
-        rest: weekdays (0 is Monday) that never break a row, because the learner's pace leaves them free.
-    """
+    """Count the learning days in a row that reach up to today or yesterday."""
     numbers = {day.toordinal() for day in days}
     now = today.toordinal()
     count = 0
@@ -90,16 +84,7 @@ MARKS = {
 
 @dataclass(frozen=True)
 class Step:
-    """The lesson to do next.
-
-    Attributes:
-        lesson: its entry in the timetable.
-        minutes: reading and doing, for the learner.
-        machine_minutes: computing on this machine, or None where that was never measured.
-        ticked: items of its checklist that are ticked.
-        open_items: texts of the others.
-        sitting: its next sitting in the learner's plan, or None.
-    """
+    """The lesson to do next."""
 
     lesson: dict[str, Any]
     minutes: int
@@ -111,14 +96,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Pace:
-    """How the learner stands against the plan.
-
-    Attributes:
-        behind: sittings of written lessons that are due and not done.
-        ahead: sittings of finished lessons whose day has not come yet.
-        left: sittings that are not done, by date.
-        finish: day of the last sitting.
-    """
+    """How the learner stands against the plan."""
 
     behind: tuple[Entry, ...]
     ahead: tuple[Entry, ...]
@@ -159,15 +137,7 @@ class Week:
 
 @dataclass(frozen=True)
 class Cell:
-    """One technique at one level.
-
-    Attributes:
-        technique: title, such as "LoRA".
-        level: one of LEVELS.
-        state: one of MARKS.
-        lesson: the lesson to open for it (the first one not done); None where no lesson is written.
-        text: what it teaches, or why there is no such cell.
-    """
+    """One technique at one level."""
 
     technique: str
     level: str
@@ -178,24 +148,7 @@ class Cell:
 
 @dataclass(frozen=True)
 class Standing:
-    """Everything that the start page and `lab progress` show.
-
-    Attributes:
-        today: the day it was asked for.
-        next: the next step, or None when everything written is done.
-        done: ids of finished lessons.
-        written: how many lessons are written.
-        streak: learning days in a row, up to today or yesterday.
-        active_today: whether today is one of them.
-        days: learning days in all.
-        pace: against the plan; None without a plan.
-        milestones: in the order of the course.
-        weeks: checkpoints and success questions.
-        passed, exercises: exercises passed, of all that are written.
-        techniques: one row per technique, with a cell per level.
-        ticked: ids that are ticked.
-        complaints: what could not be read, with the next step.
-    """
+    """Everything that the start page and `lab progress` show."""
 
     today: date
     next: Step | None

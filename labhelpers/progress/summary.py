@@ -90,17 +90,7 @@ def export(
     say: Callable[[str], Any] = print,
     read: Callable[[str], str] = input,
 ) -> Path | None:
-    """Show the summary, ask, and write it: the learner's yes is the sign-off.
-
-    Args:
-        file: where to; a folder takes a file of the usual name; None for the folder one is in.
-        name: what the learner wants to be called; None for no name.
-        yes: the learner has agreed already (for scripts).
-        say, read: print a line, ask for a line.
-
-    Returns:
-        The file, or None when the learner said no.
-    """
+    """Show the summary, ask, and write it: the learner's yes is the sign-off."""
     document = collect(name)
     path = _target(file, document["learner"]["id"])
     say("This is everything the summary says:\n")

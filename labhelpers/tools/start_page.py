@@ -10,7 +10,9 @@ from ..progress.standing import Standing, Step
 from .authoring import notebooks
 
 REFRESH = "# Run this cell to bring the page up to date.\nfrom labhelpers.tools import start_page\n\nstart_page.show()"
-TIMER = "# A focus timer: run this cell, then press Start.\nfrom labhelpers.display import timer\n\ntimer.show()"
+TIMER = (
+    "# A focus timer: run this cell, then press Start.\nfrom labhelpers.display import timer\n\ntimer.show()"
+)
 HABITS = [
     "- Before: `lab start` shows what you wrote last time and what today is for. `lab mlflow` opens your runs.",
     "- After: `lab wrap-up` files a journal entry and looks at tomorrow.",
@@ -90,7 +92,9 @@ def _invitation(step: Step) -> list[str]:
 
 
 def _facts(now: Standing) -> list[str]:
-    return _table(("what", "how far"), [(f"**{what}**", how_far) for what, how_far in standing_view.facts(now)])
+    return _table(
+        ("what", "how far"), [(f"**{what}**", how_far) for what, how_far in standing_view.facts(now)]
+    )
 
 
 def _week(now: Standing) -> list[str]:

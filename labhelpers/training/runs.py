@@ -35,13 +35,7 @@ GO_ON = (
 
 @dataclass(frozen=True)
 class Finished:
-    """A finished run as it lies on disk.
-
-    Attributes:
-        seconds: how long the training took, over all its sessions.
-        date: the day it ended, as 2026-11-21.
-        state: the fields of the TrainerState at the end.
-    """
+    """A finished run as it lies on disk."""
 
     seconds: float
     date: str

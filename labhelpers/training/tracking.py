@@ -124,14 +124,7 @@ def recorded(lesson: str) -> dict[str, float]:
 
 
 def ui_command(port: int = 5000) -> list[str]:
-    """Tell how to start MLflow's web page on this course's database.
-
-    Args:
-        port: where the page will be: http://127.0.0.1:<port>.
-
-    Returns:
-        The command, for `subprocess.run`. It listens on this machine only.
-    """
+    """Tell how to start MLflow's web page on this course's database."""
     return [
         *(sys.executable, "-m", "mlflow", "server"),
         *("--backend-store-uri", _address(_database())),

@@ -108,32 +108,31 @@ def progress(report):
     report["attempts"] = [attempt.passed for attempt in progress.attempts("day04/x")]
 
 
-def unpacking(report):
+def fetching(report):
     """An asset is unpacked while the disk fills up."""
-    from labhelpers.data import assets, unpacking
+    from labhelpers.data import assets, fetching
 
     archive = Path(os.environ["LAB_ARCHIVES"]) / "small-1.whl"
     archive.parent.mkdir()
     with zipfile.ZipFile(archive, "w") as file:
         file.writestr("a.bin", os.urandom(5000))
         file.writestr("b.bin", os.urandom(5000))
-    from labhelpers.data import fetching
 
     asset = assets.Asset(
         "small", "test", "Small", "small", "1", archive.name, archive.stat().st_size, fetching.sha256(archive), 20_000, 1,
         [{"from": "*.bin", "to": "."}], "MIT", "nobody",
     )  # fmt: skip
     assets.catalogue = lambda: {"small": asset}
-    copy = unpacking._copy
+    copy = fetching._copy
 
     def copy_then_fill(member, file):
         copy(member, file)
         fill()
 
-    unpacking._copy = copy_then_fill
+    fetching._copy = copy_then_fill
     report["unpacking"] = told(lambda: assets.path("small"))
     report["unpacking, state"] = assets.status()[0].state
-    unpacking._copy = copy
+    fetching._copy = copy
     with contextlib.redirect_stdout(io.StringIO()):
         report["unpacking, again"] = sorted(path.name for path in assets.path("small").iterdir())
 
@@ -185,7 +184,7 @@ def results(report):
 def main():
     """Go through all of it."""
     report = {}
-    for scene in (progress, unpacking, tracking, checkpoint):
+    for scene in (progress, fetching, tracking, checkpoint):
         try:
             with contextlib.redirect_stdout(io.StringIO()):
                 scene(report)

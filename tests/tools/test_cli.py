@@ -5,7 +5,7 @@ import sys
 
 import pytest
 
-from labhelpers.core import timetable, timing
+from labhelpers.core import timetable
 from labhelpers.progress import standing
 from labhelpers.tools import doctor, start_page
 
@@ -42,7 +42,7 @@ def test_doctor_finds_nothing_wrong_where_the_tests_run():
 
 
 def test_every_lesson_fits_the_smallest_machine_that_the_doctor_accepts():
-    peaks = {lesson: measured["peak_gib"] for lesson, measured in timing.measurements().items()}
+    peaks = {lesson: measured["peak_gib"] for lesson, measured in timetable.measurements().items()}
     assert len(peaks) > 20
     too_large = {lesson: peak for lesson, peak in peaks.items() if peak > doctor.MINIMUM_MEMORY_GIB * 2 / 3}
     assert not too_large  # the rest is for the system and the browser

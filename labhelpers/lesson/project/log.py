@@ -30,17 +30,7 @@ PASSING = ("time", "seconds")
 
 
 def folder(name: str) -> Path:
-    """Tell where a project lies.
-
-    Args:
-        name: of the project, such as "spam"; letters, digits, `-` and `_`.
-
-    Returns:
-        <workspace>/project/<name>; the smoke profile has a folder of its own.
-
-    Raises:
-        LabError: when the name cannot be a folder.
-    """
+    """Tell where a project lies."""
     if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
         raise LabError(f"name={name!r} cannot name a project. Use letters, digits, '-' and '_' only.")
     lab = settings.current()
@@ -72,11 +62,7 @@ def keep(name: str, splits: "DatasetDict") -> Path:
 
 
 def rows(name: str) -> list[dict[str, str]]:
-    """Read what `keep` wrote, test split included: for checks, not for training.
-
-    Returns:
-        One dictionary per text, with `split`, `text` and `label` (its name); empty when there are no splits yet.
-    """
+    """Read what `keep` wrote, test split included: for checks, not for training."""
     return files.records(folder(name) / "splits.jsonl")
 
 
@@ -163,14 +149,7 @@ def latest(name: str, kind: str) -> dict[str, Any] | None:
 
 
 def summary(name: str) -> dict[str, Any]:
-    """Put a finished project into a few numbers, as curriculum/recorded_projects.yaml keeps the worked examples.
-
-    Args:
-        name: of the project.
-
-    Returns:
-        "counts" (split → label → texts), "plan", "baselines", "runs", "choice" and "test".
-    """
+    """Put a finished project into a few numbers, as curriculum/recorded_projects.yaml keeps the worked examples."""
     about = {kind: [_named(entry) for entry in entries(name, kind)] for kind in SAME}
     return {
         "counts": {part: dict(counter) for part, counter in counts(name).items()},

@@ -14,16 +14,7 @@ KINDS = {"path": "paths", "pace": "paces", "focus": "focus", "background": "back
 
 @dataclass(frozen=True)
 class Selection:
-    """Which lessons somebody takes.
-
-    Attributes:
-        lessons: ids in teaching order; whatever they build on is in it or in `left_out`.
-        added: those of `lessons` that focus or background brought, with what they build on.
-        left_out: lesson of the path → why it is not taken.
-        techniques: ids of the path's technique lessons, taken beside the others without a date.
-        to_come: ids of planned lessons without minutes, hence without a date.
-        guides: names of the pages to read beside the lessons.
-    """
+    """Which lessons somebody takes."""
 
     lessons: tuple[str, ...]
     added: tuple[str, ...]

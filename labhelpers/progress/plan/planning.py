@@ -62,15 +62,7 @@ def pack(
     fill: bool = True,
     used: Mapping[date, int] | None = None,
 ) -> tuple[Entry, ...]:
-    """Lay lessons out over the days, one after the other.
-
-    Args:
-        lessons: pairs of a lesson's id and the minutes of its sections, in order.
-        limits: minutes per weekday, Monday first.
-        start: first day that may be used.
-        fill: whether a lesson may begin in what a day has left. If not, a lesson that fits a whole day waits for one.
-        used: minutes that are taken already, per day.
-    """
+    """Lay lessons out over the days, one after the other."""
     taken = dict(used or {})
     day, pieces = start, []
     try:
@@ -143,16 +135,7 @@ OPTIONS = ("path", "pace", "focus", "background", "hours_per_week", "start")
 
 @dataclass(frozen=True)
 class Plan:
-    """Lessons with dates.
-
-    Attributes:
-        path, pace, focus, background: names in paths.yaml; focus and background may be None.
-        start: first day asked for.
-        entries: sittings by date.
-        hours_per_week: what the learner stated, or None.
-        calendar: id that makes this plan's calendar events its own; None until it is saved.
-        revision: how often it was saved, which tells a calendar that an event is newer.
-    """
+    """Lessons with dates."""
 
     path: str
     pace: str
@@ -259,17 +242,7 @@ def make(
     start: date | None = None,
     done: Collection[str] = (),
 ) -> Plan:
-    """Lay the lessons of a path out over the days.
-
-    Args:
-        path, pace, focus, background: names in paths.yaml, as people type them.
-        hours_per_week: what the learner has, in hours; the pace's own days when None.
-        start: first day; today when None. A day in the past is fine.
-        done: ids of lessons that need no more time.
-
-    Returns:
-        A plan whose minutes are the sum of its lessons' minutes. No lesson stands before one that it builds on.
-    """
+    """Lay the lessons of a path out over the days."""
     names = {"path": path, "pace": pace, "focus": focus, "background": background}
     options = {kind: paths.resolve(kind, name) if name else None for kind, name in names.items()}
     begin = start or date.today()

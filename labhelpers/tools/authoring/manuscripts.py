@@ -21,14 +21,7 @@ REQUIRED_FIELDS = ("exercise", "answer", "minutes", "difficulty")
 
 @dataclass
 class Manuscript:
-    """One lesson as its author wrote it.
-
-    Attributes:
-        lesson: lesson id, such as "day04".
-        cells: the notebook cells in order, as nbformat nodes.
-        exercises: one record per exercise: id, answer, minutes, difficulty, check, solution, hints, misconceptions.
-        questions: the quiz.
-    """
+    """One lesson as its author wrote it."""
 
     lesson: str
     cells: list[Any]

@@ -5,7 +5,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-from ...core import answers, files, timetable, timing
+from ...core import answers, files, timetable
 from ...core.settings import LabError, current
 from .. import colab
 from . import folding, manuscripts
@@ -70,7 +70,7 @@ def readme_text() -> str:
 def course_table(ticked: dict[str, bool], folder: str = "") -> list[str]:
     """Draw the map of the course as a Markdown table, one row per lesson; `ticked` comes from `progress.read()`."""
     rows = ["| when | lesson | minutes | of these, computing | state |", "|---|---|---:|---:|---|"]
-    measured = timing.measurements()
+    measured = timetable.measurements()
     for day in timetable.lessons():
         ready = day["status"] == "ready"
         title = f"[{day['title']}]({folder}{day['lesson']}.ipynb)" if ready else day["title"]
@@ -187,7 +187,7 @@ def _digest(sources: list[str]) -> str:
 
 
 def _measured(day: dict[str, Any]) -> str:
-    measured = timing.measurements().get(day["id"])
+    measured = timetable.measurements().get(day["id"])
     if not measured:
         return "The machine's share of this time has not been measured yet."
     return (

@@ -91,7 +91,9 @@ def _execute(text: str, output: Path) -> str | None:
     except PapermillExecutionError as failure:
         return f"cell {failure.exec_count}: {failure.ename}: {failure.evalue}"
     except DeadKernelError:
-        return "a cell that killed the kernel; most often the memory ran out. Close other programs, run it again"
+        return (
+            "a cell that killed the kernel; most often the memory ran out. Close other programs, run it again"
+        )
     finally:
         source.unlink()
     return None

@@ -167,6 +167,8 @@ def _newest(found: list[Learner], said: list[str]) -> list[Learner]:
     for one in sorted(found, key=lambda one: (one.exported, one.serial)):
         if one.id in newest:
             older = newest[one.id].file
-            said.append(f"{older}: not counted, because {one.file} is of the same learner and as new or newer")
+            said.append(
+                f"{older}: not counted, because {one.file} is of the same learner and as new or newer"
+            )
         newest[one.id] = one
     return list(newest.values())

@@ -92,7 +92,9 @@ def quality(rows: list[dict[str, Any]]) -> str:
     """Lay out what each technique brings, best first, and whether that differs from LoRA by more than chance."""
     columns = {
         "rate": lambda row: f"{row['learning_rate']:.2g}",
-        "accuracy (seeds)": lambda row: f"{row['accuracy']:.1%} ({row['lowest']:.1%} to {row['highest']:.1%})",
+        "accuracy (seeds)": lambda row: (
+            f"{row['accuracy']:.1%} ({row['lowest']:.1%} to {row['highest']:.1%})"
+        ),
         "minus LoRA, 95 %": _difference,
         "verdict": verdict,
     }
