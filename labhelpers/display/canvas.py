@@ -34,7 +34,7 @@ def numbers(
     where = f"plots.{function}(): `{argument}`"
     wanted = "a flat list of numbers" if dimensions == 1 else "a grid: rows of equally many numbers"
     try:
-        array = np.asarray(list(values), dtype=float)
+        array = np.asarray(values if hasattr(values, "__array__") else list(values), dtype=float)
     except (TypeError, ValueError) as error:
         raise LabError(f"{where} should be {wanted}, but it is {_short(values)}.") from error
     if array.ndim != dimensions or not array.size:

@@ -6,6 +6,7 @@ import subprocess
 import sys
 
 import numpy as np
+import pandas as pd
 import pytest
 
 from labhelpers.core.settings import LabError
@@ -221,3 +222,9 @@ def test_large_counts_on_an_axis_are_written_out(capsys):
     plots.show(figure, "Two bars, one long and one short, for the numbers to train.")
     ticks = [label.get_text() for label in figure.axes[0].get_xticklabels()]
     assert any("," in tick for tick in ticks), ticks
+
+
+def test_a_table_of_pandas_is_a_grid_of_its_numbers():
+    table = pd.DataFrame([[1.0, 2.0, 3.0], [4.0, 5.0, 6.0]], index=[4, 8], columns=[0.1, 0.2, 0.3])
+    drawn = plots.heatmap(table, ["r = 4", "r = 8"], ["0.1", "0.2", "0.3"])
+    assert drawn.axes[0].images[0].get_array().tolist() == table.to_numpy().tolist()
