@@ -73,7 +73,7 @@ def test_lock_brings_no_cuda_packages():
 
 
 @pytest.mark.parametrize(
-    "module", ["labhelpers", "labhelpers.data", "labhelpers.training", "labhelpers.plots"]
+    "module", ["labhelpers", "labhelpers.data", "labhelpers.training", "labhelpers.display.plots"]
 )
 def test_importing_loads_nothing_heavy(module):
     heavy = "{'torch', 'transformers', 'pandas', 'matplotlib', 'mlflow', 'sklearn', 'datasets', 'ipywidgets'}"

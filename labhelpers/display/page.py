@@ -1,35 +1,11 @@
-"""Puts widgets on the page and repairs what ipywidgets 8.1 and JupyterLab 4.6 leave out: slider names, line breaks."""
+"""Puts widgets and HTML on a page, and repairs what ipywidgets 8.1 and JupyterLab 4.6 leave out."""
 
+from functools import cache
+from pathlib import Path
 from typing import Any
 
 CLASS = "course-widget"
-REPAIRS = """<style>
-.course-widget > .widget-inline-hbox {max-width: calc(100% - 4px);}
-.course-widget .widget-checkbox, .course-widget .widget-dropdown {height: auto;}
-.course-widget .widget-checkbox .widget-label-basic, .course-widget .widget-radio-box label {
-    display: flex; align-items: baseline; height: auto; padding: 3px 0;
-    line-height: 1.4; white-space: normal; overflow: visible;
-}
-.course-widget .widget-radio-box label {flex-direction: row-reverse; justify-content: flex-end; gap: 6px;}
-.course-widget .widget-radio-box input {flex: none; height: auto; margin: 0 1px; transform: translateY(2px);}
-.course-widget .widget-dropdown {flex-wrap: wrap;}
-.course-widget .widget-dropdown .widget-label {height: auto; overflow: visible; white-space: normal; text-align: left;}
-.jp-RenderedText pre {word-break: normal; overflow-wrap: anywhere;}
-.course-widget .widget-dropdown select {flex: 1 1 auto; min-width: fit-content; height: 28px;}
-</style><script>
-(() => {
-    if (window.courseNamesSliders) return;
-    window.courseNamesSliders = true;
-    const name = () => document.querySelectorAll('.widget-slider [role=slider]:not([aria-label])').forEach(handle => {
-        const label = handle.closest('.widget-slider').querySelector('.widget-label');
-        const tooltip = label && label.title !== 'null' && label.title;  // JupyterLab writes Python's None as "null"
-        const text = tooltip || label?.textContent;
-        if (text) handle.setAttribute('aria-label', text);
-    });
-    new MutationObserver(name).observe(document.body, {childList: true, subtree: true});
-    name();
-})();
-</script>"""
+REPAIRS = Path(__file__).with_name("repairs.html")
 
 
 def show(widget: Any) -> None:
@@ -41,4 +17,22 @@ def show(widget: Any) -> None:
 
     widget.add_class(CLASS)
     display(widget)
-    display({"text/html": REPAIRS, "text/plain": ""}, raw=True)
+    display({"text/html": REPAIRS.read_text(encoding="utf-8"), "text/plain": ""}, raw=True)
+
+
+def render(folder: Path, template: str, **values: Any) -> str:
+    """Fill a Jinja2 template of a folder; whatever is put into it is escaped."""
+    return _environment(folder).get_template(template).render(values)
+
+
+@cache
+def _environment(folder: Path) -> Any:
+    from jinja2 import Environment, FileSystemLoader, StrictUndefined
+
+    return Environment(
+        loader=FileSystemLoader(folder),
+        autoescape=True,
+        undefined=StrictUndefined,
+        trim_blocks=True,
+        lstrip_blocks=True,
+    )

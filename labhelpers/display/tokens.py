@@ -3,43 +3,16 @@
 import textwrap
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 from ..core.settings import LabError
+from .page import render
 
 MOST_TOKENIZERS = 6
 MOST_TOKENS_SHOWN = 240
 TABLE_WIDTH = 100
 TABLE_LINES = 25
-# Dark text on these colours has a contrast above 10, whatever theme surrounds the card.
-PAGE = """
-<style>
-.course-tokens {background: #FBFAF7; color: #222; border-radius: 6px; padding: .8em 1em; margin: .6em 0;}
-.course-tokens p {margin: .4em 0;}
-.course-tokens ol {list-style: none; margin: 0; padding: 0; display: flex; flex-wrap: wrap; gap: 3px;}
-.course-tokens li {
-    background: #DCEBF7; color: #1B1B1B; border: 1px solid #8A8A8A; border-radius: 4px; padding: 1px 5px;
-    margin: 0; line-height: 1.3; text-align: center; font-family: monospace; white-space: pre;
-}
-.course-tokens li:nth-child(4n+2) {background: #FBE6CF;}
-.course-tokens li:nth-child(4n+3) {background: #DDF1E8;}
-.course-tokens li:nth-child(4n) {background: #F6E1EE;}
-.course-tokens li.marked {background: #FFFFFF; border: 2px dashed #444;}
-.course-tokens span {font-size: .75em; color: #333;}
-</style>
-{% for card in cards %}<section class="course-tokens">
-<p><b>{{ card.name }}: {{ card.tokens|length }} tokens, {{ "%.1f"|format(card.per_token) }} characters per token</b></p>
-<ol aria-label="Tokens of {{ card.name }}">
-{% for each in card.tokens[:most] %}
-<li aria-label="{{ each.text }}, id {{ each.id }}{{ ", " ~ each.kind if each.kind }}"{% if each.kind %} class="marked"{% endif %}>
-{{- each.text }}<br><span>{{ each.id }}{{ " " ~ each.kind if each.kind }}</span></li>
-{% endfor %}
-</ol>
-{% if card.tokens|length > most %}<p>… and {{ "{:,}".format(card.tokens|length - most) }} more</p>{% endif %}
-{% if card.shares %}<p>As a batch with one example per line: <b>{{ "{:.0%}".format(card.shares[0]) }}</b> padding when
-padded to the longest line, <b>{{ "{:.0%}".format(card.shares[1]) }}</b> when padded to {{ max_length }} tokens.</p>{% endif %}
-</section>{% endfor %}
-"""
 
 
 @dataclass(frozen=True)
@@ -104,16 +77,14 @@ def padding_shares(tokenizer: Any, text: str, max_length: int) -> tuple[float, f
 
 def page(tokenizers: Mapping[str, Any], text: str, max_length: int) -> str:
     """Write the tokens as HTML: one card per tokenizer, one labelled chip per token; no script, any theme."""
-    from jinja2 import Environment, StrictUndefined
-
     cards = []
     for name, tokenizer in tokenizers.items():
         tokens = cut(tokenizer, text)
         shares = padding_shares(tokenizer, text, max_length)
         per_token = characters_per_token(tokens, text)
         cards.append({"name": name, "tokens": tokens, "per_token": per_token, "shares": shares})
-    template = Environment(autoescape=True, undefined=StrictUndefined).from_string(PAGE)
-    return template.render(cards=cards, most=MOST_TOKENS_SHOWN, max_length=max_length)
+    options = {"most": MOST_TOKENS_SHOWN, "max_length": max_length}
+    return render(Path(__file__).parent, "tokens.html.j2", cards=cards, **options)
 
 
 def table(tokenizers: Mapping[str, Any], text: str, max_length: int) -> str:

@@ -1,15 +1,6 @@
 """The learner's own files: checklists, journal, plan, where you stand, reports."""
 
-from .checklists import (
-    Attempt,
-    attempts,
-    checklist,
-    passed,
-    read,
-    record_attempt,
-    tick,
-    tick_all,
-)
+from .checklists import Attempt, attempts, checklist, passed, read, record_attempt, tick, tick_all
 from .journal import keep_page, write_journal
 
 __all__ = [

@@ -129,17 +129,7 @@ def notes(week_id: str) -> Path:
 
 
 def standings(week_id: str) -> list[Outcome]:
-    """Look up how far each lesson of a week has come on this machine.
-
-    Args:
-        week_id: such as "week1".
-
-    Returns:
-        One Outcome per lesson, in order. A lesson that was not run here has no results.
-
-    Raises:
-        LabError: when there is no such week, or a file of the learner's cannot be read.
-    """
+    """Look up how far each lesson of a week has come on this machine; one that was not run here has no results."""
     ticked = checklists.read()
     return [_outcome(day, ticked) for day in _week(week_id)["days"]]
 

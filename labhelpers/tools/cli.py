@@ -97,9 +97,9 @@ def run(
 ) -> None:
     """Run a whole lesson without a browser and say where its outputs are."""
     from ..display import words
-    from .authoring import running
+    from .authoring import verify as verifying
 
-    result = running.run(lesson, variant, profile)
+    result = verifying.run(lesson, variant, profile)
     for event in result.of_kind("record"):
         typer.echo(f"{event['name']} = {words.number(event['value'], 4)}")
     memory = f", peak memory {result.peak_bytes / 2**30:.1f} GiB" if result.peak_bytes else ""
@@ -163,9 +163,9 @@ def record_runs(
     to: Annotated[Path | None, typer.Option(help="Folder; the cpu profile has a default.")] = None,
 ) -> None:
     """Train the prepared runs of Day 5 again (for authors)."""
-    from . import record_runs as recording
+    from ..training import recorded_runs
 
-    for run in recording.record(names or None, to):
+    for run in recorded_runs.record(names or None, to):
         typer.echo(f"{run.name}: validation accuracy {run.validation_accuracy:.1%}, {run.seconds:.0f} s")
 
 
@@ -219,7 +219,7 @@ def class_(
     out: Annotated[Path | None, typer.Option(help="The page; class.html in the folder if omitted.")] = None,
 ) -> None:
     """Show instructors where a class stands and what stops people, here and on a page of its own."""
-    from .classroom import show
+    from .classroom import report as show
 
     show.show(folder, out)
 

@@ -41,16 +41,7 @@ def examine() -> list[Finding]:
 
 
 def matmul_rate(dtype_name: str, size: int = 2048, repeats: int = 5) -> float:
-    """Measure how fast this machine multiplies matrices.
-
-    Args:
-        dtype_name: "float32" or "bfloat16".
-        size: rows and columns of the square matrices.
-        repeats: timed multiplications; the best one counts.
-
-    Returns:
-        10^9 floating-point operations per second (GFLOP/s).
-    """
+    """Measure how fast this machine multiplies matrices."""
     import torch
 
     left, right = (torch.ones(size, size, dtype=getattr(torch, dtype_name)) for _ in range(2))

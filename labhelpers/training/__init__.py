@@ -1,9 +1,8 @@
 """Train, remember, predict, measure, record."""
 
 from .live import LivePlot
-from .prediction import predict
 from .runs import save_once
-from .trainer import TrainingRun, train
+from .trainer import TrainingRun, predict, train
 from .training_arguments import arguments, keep_adapters_precise, load_options
 
 __all__ = [

@@ -21,7 +21,7 @@ from labhelpers import data, models, training
 from labhelpers.core import settings, timetable
 from labhelpers.lesson import session
 from labhelpers.tools import doctor
-from labhelpers.tools.authoring import running
+from labhelpers.tools.authoring import verify
 from labhelpers.training import metrics
 
 BUDGETS = {
@@ -91,7 +91,7 @@ def measure_class() -> dict[str, float]:
 
     from rich.console import Console
 
-    from labhelpers.tools.classroom import show as classroom
+    from labhelpers.tools.classroom import report
 
     sys.path.insert(0, str(Path(__file__).parents[2]))
     from tests.progress import learners
@@ -99,7 +99,7 @@ def measure_class() -> dict[str, float]:
     with tempfile.TemporaryDirectory() as folder:
         learners.write_class(Path(folder), CLASS)
         started = time.perf_counter()
-        classroom.show(Path(folder), console=Console(file=io.StringIO()))
+        report.show(Path(folder), console=Console(file=io.StringIO()))
         return {"class_seconds": time.perf_counter() - started}
 
 
@@ -108,9 +108,7 @@ def measure_lessons(profile: str) -> dict[str, Any]:
     lessons = {}
     for lesson in READY:
         with tempfile.TemporaryDirectory() as folder:
-            runs = [
-                running.run(lesson, "solved", profile, Path(folder) / "w", Path(folder)) for _ in range(2)
-            ]
+            runs = [verify.run(lesson, "solved", profile, Path(folder) / "w", Path(folder)) for _ in range(2)]
         errors = [run.error for run in runs if run.error]
         if errors:
             raise SystemExit(

@@ -9,7 +9,7 @@ import pytest
 from labhelpers.core import answers, timetable
 from labhelpers.core.settings import LabError, current
 from labhelpers.lesson import quiz
-from labhelpers.tools.authoring import folding, manuscripts
+from labhelpers.tools.authoring import notebooks as authoring, manuscripts
 from labhelpers.tools.authoring import notebooks as authoring
 
 READY = [day for day in timetable.lessons() if day["status"] == "ready"]
@@ -124,8 +124,8 @@ NEXT
 def is_folded(draft, mark="", following="title = 1", edit=lambda text: text):
     day = draft(edit(DRAWING.replace("MARK", mark).replace("NEXT", following)))
     cells = manuscripts.read(day).cells
-    assert folding.folded(cells) <= {1}
-    return folding.folded(cells) == {1}
+    assert authoring.folded(cells) <= {1}
+    return authoring.folded(cells) == {1}
 
 
 def test_a_cell_that_only_draws_is_folded(draft):

@@ -15,7 +15,7 @@ import pytest
 
 from labhelpers.core import timetable
 from labhelpers.core.settings import current
-from labhelpers.tools.authoring import running
+from labhelpers.tools.authoring import verify as verifying
 from labhelpers.tools.authoring import verify as verifying
 
 READY = [day["id"] for day in timetable.lessons() if day["status"] == "ready"]
@@ -34,7 +34,7 @@ def run_lesson(tmp_path_factory):
         if (lesson, variant) not in finished:
             folder = tmp_path_factory.getbasetemp() / lesson
             with mock.patch.dict(os.environ, PYTHONPATH=str(OFFLINE)):
-                finished[lesson, variant] = running.run(
+                finished[lesson, variant] = verifying.run(
                     lesson, variant, "smoke", folder / "workspace", folder / "executed"
                 )
         return finished[lesson, variant]

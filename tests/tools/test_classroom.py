@@ -16,7 +16,6 @@ from labhelpers.core.settings import LabError
 from labhelpers.progress import summary
 from labhelpers.tools.classroom import files as class_files
 from labhelpers.tools.classroom import report as classroom
-from labhelpers.tools.classroom import show as class_page
 from tests.progress.learners import TODAY, document, ids, write, write_class
 
 EVIL = "<script>alert(1)</script>\"'&amp;"
@@ -28,7 +27,7 @@ def read(folder, today=TODAY):
 
 def show(folder, **options):
     console = Console(file=io.StringIO(), width=120)
-    path = class_page.show(folder, console=console, **options)
+    path = classroom.show(folder, console=console, **options)
     return console.file.getvalue(), path.read_text(encoding="utf-8")
 
 
@@ -310,7 +309,7 @@ def test_every_table_has_a_caption_and_headers_with_a_scope(tmp_path):
 def test_everybody_and_every_exercise_is_on_the_page(tmp_path):
     write_class(tmp_path, 30)
     found = read(tmp_path)
-    text = "\n".join(Page(class_page.page(found)).texts)
+    text = "\n".join(Page(classroom.page(found)).texts)
     assert len(found.places) == 30
     for name in [*(one.name for one in found.places), *(one.id for one in found.exercises + found.quiz)]:
         assert name in text

@@ -4,7 +4,6 @@ import pytest
 
 from labhelpers.core.settings import LabError
 from labhelpers.tools.comparison import page as comparison_page
-from labhelpers.tools.comparison import techniques
 from labhelpers.tools.comparison import train as comparison
 from labhelpers.training import tracking
 
@@ -23,7 +22,7 @@ def row(low, middle, high, **changes):
 
 
 def test_every_technique_may_try_as_many_rates_as_the_others():
-    rates = [one.rates for one in techniques.every().values()]
+    rates = [one.rates for one in comparison.every().values()]
     assert {len(tried) for tried in rates} == {4}
     assert all(sorted(set(tried)) == list(tried) for tried in rates)
 
@@ -82,8 +81,8 @@ def test_every_layer_of_either_encoder_gets_a_bottleneck(monkeypatch, name):
         **options if name == "DistilBertConfig" else small | {"intermediate_size": 16}
     )
     build = transformers.AutoModelForSequenceClassification.from_config
-    monkeypatch.setattr(techniques, "_base", lambda **_: build(shape))
-    model = techniques.every()["adapters"].build()
+    monkeypatch.setattr(comparison, "_base", lambda **_: build(shape))
+    model = comparison.every()["adapters"].build()
     trained = {part for part, weight in model.named_parameters() if weight.requires_grad and ".down." in part}
     assert len(trained) == 4  # weight and bias in each of two layers
 

@@ -12,8 +12,8 @@ import pytest
 from nbclient import NotebookClient
 
 from labhelpers.core import timetable
-from labhelpers.tools.authoring import running, verify_report
 from labhelpers.tools.authoring import verify as verifying
+from labhelpers.tools.authoring import verify_report
 
 ALT = 'A line that rises & says "one"'
 DRAW = f"""import base64
@@ -64,7 +64,7 @@ def keep(executed):
         folder.mkdir(parents=True, exist_ok=True)
         notebook = folder / f"{lesson}-{variant}.ipynb"
         notebook.write_text(executed[text], encoding="utf-8")
-        result = running.LessonRun(lesson, variant, notebook, events, 90.0, error)
+        result = verifying.LessonRun(lesson, variant, notebook, events, 90.0, error)
         verifying._keep(result, "smoke", {"float32": 300.0})
 
     return keep

@@ -7,7 +7,7 @@ import pytest
 
 from labhelpers.core import timetable
 from labhelpers.tools import doctor
-from labhelpers.tools.authoring import manuscripts, running
+from labhelpers.tools.authoring import manuscripts
 from labhelpers.tools.authoring import notebooks as authoring
 from labhelpers.tools.authoring import verify as verifying
 
@@ -17,7 +17,7 @@ PASSED = {"event": "check", "exercise": "day99/x", "outcome": "right", "feedback
 
 
 def lesson_run(events, error=None, variant="solved"):
-    return running.LessonRun("day99", variant, Path("day99.ipynb"), events, 1.0, error)
+    return verifying.LessonRun("day99", variant, Path("day99.ipynb"), events, 1.0, error)
 
 
 def complaints(events, error=None, variant="solved"):
@@ -67,7 +67,7 @@ def test_each_lesson_is_run_both_ways_in_one_workspace_and_kept(monkeypatch, cap
             [RECORDED, {**PASSED, "outcome": {"solved": "right"}.get(variant, "wrong")}], None, variant
         )
 
-    monkeypatch.setattr(running, "run", run)
+    monkeypatch.setattr(verifying, "run", run)
     monkeypatch.setattr(doctor, "rates", lambda: {"float32": 300.0})
     assert not verifying.verify(None, "smoke")
     assert [variant for variant, _ in seen] == ["solved", "learner"] and len(
@@ -88,7 +88,7 @@ def give_cell(monkeypatch, source):
 
 def test_run_that_works_is_quiet(tmp_path, monkeypatch, capfd):
     give_cell(monkeypatch, "1 + 1")
-    result = running.run("day99", "solved", "smoke", tmp_path, tmp_path)
+    result = verifying.run("day99", "solved", "smoke", tmp_path, tmp_path)
     assert result.error is None and result.notebook.exists()
     assert capfd.readouterr() == ("", "")
 
@@ -96,6 +96,6 @@ def test_run_that_works_is_quiet(tmp_path, monkeypatch, capfd):
 def test_killed_kernel_is_reported_and_an_older_notebook_is_not_taken_for_its_work(tmp_path, monkeypatch):
     give_cell(monkeypatch, "import os\nos._exit(1)")
     (tmp_path / "day99-solved.ipynb").write_text("older", encoding="utf-8")
-    result = running.run("day99", "solved", "smoke", tmp_path, tmp_path)
+    result = verifying.run("day99", "solved", "smoke", tmp_path, tmp_path)
     assert "killed the kernel" in result.error and not result.notebook.exists()
     assert "killed the kernel" in complaints(result.events, result.error)[0]

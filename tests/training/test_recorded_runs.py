@@ -11,7 +11,6 @@ import pytest
 from labhelpers import training
 from labhelpers.core import timetable
 from labhelpers.core.settings import LabError, current
-from labhelpers.tools import record_runs
 from labhelpers.training import recorded_runs
 
 COIN = math.log(2)
@@ -130,7 +129,7 @@ def test_unknown_names_are_told_the_known_ones():
     with pytest.raises(LabError, match=r"no prepared run 'to_high'.*too_high"):
         recorded_runs.load("to_high")
     with pytest.raises(LabError, match="too_high"):
-        record_runs.record(["to_high"])
+        recorded_runs.record(["to_high"])
 
 
 def test_a_changed_recipe_makes_the_file_stale(recipes):
@@ -158,7 +157,7 @@ def test_a_diverged_run_survives_the_trip_to_disk(tmp_path):
     healthy = recorded_runs.load("healthy")
     rows = [{"step": 1, "loss": 0.7, "grad_norm": math.inf}, {"step": 2, "loss": math.nan, "grad_norm": 1.0}]
     broken = dataclasses.replace(healthy, history=rows, validation_loss=math.nan, stopped="The loss is nan.")
-    record_runs.write(broken, tmp_path)
+    recorded_runs.write(broken, tmp_path)
     text = (tmp_path / "healthy.json").read_text(encoding="utf-8")
     json.loads(text, parse_constant=lambda word: pytest.fail(f"{word} is no JSON"))
     back = recorded_runs.load("healthy", tmp_path)
@@ -178,10 +177,10 @@ def test_numbers_that_are_not_finite_are_an_outcome_other_errors_are_not(monkeyp
     monkeypatch.setattr(training, "train", breaks)
     state = SimpleNamespace(log_history=[{"step": 2, "loss": math.nan}])
     trainer = SimpleNamespace(state=state, model=nn.Linear(1, 1))
-    assert record_runs.outcome(trainer, "x")[1] == "The training loss is nan at step 2."
+    assert recorded_runs.outcome(trainer, "x")[1] == "The training loss is nan at step 2."
     state.log_history = [{"step": 2, "loss": 0.7}]
     with pytest.raises(LabError):
-        record_runs.outcome(trainer, "x")
+        recorded_runs.outcome(trainer, "x")
 
 
 def test_a_share_of_the_labels_is_turned_round_the_same_every_time():
@@ -189,7 +188,7 @@ def test_a_share_of_the_labels_is_turned_round_the_same_every_time():
 
     tokens = Dataset.from_dict({"input_ids": [[i] for i in range(50)], "labels": [i % 2 for i in range(50)]})
     recipe = {"train_examples": 40, "flipped_share": 0.3, "flip_seed": 7}
-    twice = [record_runs.training_set(tokens, recipe)["labels"][:] for _ in range(2)]
+    twice = [recorded_runs.training_set(tokens, recipe)["labels"][:] for _ in range(2)]
     assert twice[0] == twice[1] and len(twice[0]) == 40
     assert sum(label != i % 2 for i, label in enumerate(twice[0])) == 12
     assert tokens["labels"][:] == [i % 2 for i in range(50)]
@@ -199,7 +198,7 @@ def test_only_the_cpu_profile_writes_the_courses_files(monkeypatch):
     monkeypatch.setenv("LAB_PROFILE", "smoke")
     for folder in (None, FOLDER):
         with pytest.raises(LabError, match="--to"):
-            record_runs.record(["healthy"], folder)
+            recorded_runs.record(["healthy"], folder)
 
 
 def test_recording_trains_and_writes_a_file(monkeypatch, recipes, tmp_path):
@@ -208,7 +207,7 @@ def test_recording_trains_and_writes_a_file(monkeypatch, recipes, tmp_path):
     recipes["common"] |= {"evaluations": 2, "max_length": 16, "logging_steps": 1}
     recipes["runs"]["bad_labels"]["train_examples"] = 96
     before = (FOLDER / "bad_labels.json").read_bytes()
-    (run,) = record_runs.record(["bad_labels"], tmp_path)
+    (run,) = recorded_runs.record(["bad_labels"], tmp_path)
     assert (FOLDER / "bad_labels.json").read_bytes() == before
     assert run.recipe["epochs"] == 1 and run.train_sentences == 96
     assert [row["step"] for row in run.history if "loss" in row] == [1, 2, 3]

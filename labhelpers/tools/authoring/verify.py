@@ -4,15 +4,20 @@ import datetime
 import json
 import os
 import platform
+import tempfile
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ...core import files, timetable
-from ...core.settings import current
+from ...core.settings import PROFILES, LabError, current
 from .. import doctor
+from . import manuscripts
 from . import notebooks as authoring
-from . import running
 
 HEAD = "# Written by `make verify` on 2 CPU cores, solved, empty workspace. Seconds include the kernel's start.\n"
 # Solved first: what it trained is found again by the untouched run, which then costs seconds.
@@ -20,10 +25,102 @@ VARIANTS = ("solved", "learner")
 
 
 @dataclass(frozen=True)
+class LessonRun:
+    """What one execution of a lesson left behind: the executed notebook, and what the lesson logged."""
+
+    lesson: str
+    variant: str  # "learner", "solved" or "misconceptions"
+    notebook: Path
+    events: list[dict[str, Any]]
+    seconds: float  # of the whole run, kernel start included
+    error: str | None  # of the first failing cell
+
+    def of_kind(self, kind: str) -> list[dict[str, Any]]:
+        """Choose the events of a kind, such as "check" or "record"."""
+        return [event for event in self.events if event["event"] == kind]
+
+    @property
+    def peak_bytes(self) -> int | None:
+        """Peak memory of the kernel in bytes, None if it did not reach its end."""
+        finished = self.of_kind("finished")
+        return finished[-1]["peak_bytes"] if finished else None
+
+
+def run(
+    lesson_id: str,
+    variant: str = "learner",
+    profile: str | None = None,
+    workspace: Path | None = None,
+    folder: Path | None = None,
+) -> LessonRun:
+    """Execute one lesson in a fresh kernel; a failing cell is reported in `error`, not raised."""
+    settings = current()
+    profile = profile or settings.profile
+    if profile not in PROFILES:
+        raise LabError(f"There is no profile {profile!r}. Choose one of {', '.join(PROFILES)}.")
+    day = timetable.lesson(lesson_id)
+    text = authoring.notebook_text(day, manuscripts.read(day), variant)
+    folder = folder or settings.workspace / "executed"
+    folder.mkdir(parents=True, exist_ok=True)
+    output, log = folder / f"{lesson_id}-{variant}.ipynb", folder / f"{lesson_id}-{variant}.jsonl"
+    for earlier in (output, log):  # what an earlier run saw must not pass for what this one saw
+        earlier.unlink(missing_ok=True)
+    started = time.perf_counter()
+    with environment(profile, workspace or settings.workspace, log):
+        error = _execute(text, output)
+    seconds = time.perf_counter() - started
+    return LessonRun(lesson_id, variant, output, files.records(log), seconds, error)
+
+
+def _execute(text: str, output: Path) -> str | None:
+    """Run a notebook in the folder of `output`, keep it there with what its cells said, and return its error."""
+    import papermill
+    from nbclient.exceptions import DeadKernelError
+    from papermill.exceptions import PapermillExecutionError
+
+    source = output.with_suffix(".source.ipynb")
+    source.write_text(text, encoding="utf-8")
+    try:
+        papermill.execute_notebook(
+            str(source), str(output), cwd=str(output.parent), progress_bar=False, kernel_name="python3",
+            # Saving once at the end (a failure is saved too) instead of after each cell.
+            request_save_on_cell_execute=False, autosave_cell_every=0,
+            # Each kernel would warn that its connection, inside this machine, is not encrypted.
+            extra_arguments=["--IPKernelApp.log_level=40"],
+        )  # fmt: skip
+    except PapermillExecutionError as failure:
+        return f"cell {failure.exec_count}: {failure.ename}: {failure.evalue}"
+    except DeadKernelError:
+        return (
+            "a cell that killed the kernel; most often the memory ran out. Close other programs, run it again"
+        )
+    finally:
+        source.unlink()
+    return None
+
+
+@contextmanager
+def environment(profile: str, workspace: Path, log: Path) -> Iterator[None]:
+    """Set the variables that a lesson's kernel inherits, and put the old ones back afterwards."""
+    with tempfile.TemporaryDirectory(prefix="progress-") as progress:
+        wanted = {
+            "LAB_PROFILE": profile,
+            "LAB_WORKSPACE": str(workspace),
+            # A run by machine must not tick boxes or count attempts in the learner's own files.
+            "LAB_PROGRESS": progress,
+            "LAB_RUN_LOG": str(log),
+            "LAB_HEADLESS": "1",
+            "MPLBACKEND": "module://matplotlib_inline.backend_inline",
+        }
+        with mock.patch.dict(os.environ, wanted):
+            yield
+
+
+@dataclass(frozen=True)
 class Stored:
     """A run that `lab verify` made, as it is kept in the workspace, with what is wrong with it."""
 
-    run: running.LessonRun
+    run: LessonRun
     profile: str
     finished: str  # such as "2026-11-21 15:30"
     machine: str
@@ -42,7 +139,7 @@ def verify(lesson_ids: list[str] | None, profile: str) -> bool:
     for lesson_id in lesson_ids:
         with tempfile.TemporaryDirectory(prefix=f"verify-{lesson_id}-") as workspace:
             for variant in VARIANTS:
-                result = running.run(lesson_id, variant, profile, Path(workspace), folder(profile))
+                result = run(lesson_id, variant, profile, Path(workspace), folder(profile))
                 complaints = complaints_about(result)
                 _keep(result, profile, rates)
                 print(_line(result), *complaints, sep="\n   ")
@@ -57,7 +154,7 @@ def ready() -> list[str]:
     return [day["id"] for day in timetable.lessons() if day["status"] == "ready"]
 
 
-def complaints_about(result: running.LessonRun) -> list[str]:
+def complaints_about(result: LessonRun) -> list[str]:
     """List what is wrong with a run: "solved", where every answer must be right, or "learner", where none may be."""
     if result.error:
         return [f"stopped at {result.error}"]
@@ -92,14 +189,14 @@ def stored(profile: str) -> list[Stored]:
 
 def _read(path: Path, profile: str) -> Stored:
     kept = json.loads(path.read_text(encoding="utf-8"))
-    result = running.LessonRun(
+    result = LessonRun(
         kept["lesson"], kept["variant"], path.with_suffix(".ipynb"), kept["events"], kept["seconds"],
         kept["error"],
     )  # fmt: skip
     return Stored(result, profile, kept["finished"], kept["machine"], complaints_about(result))
 
 
-def _keep(result: running.LessonRun, profile: str, rates: dict[str, float]) -> None:
+def _keep(result: LessonRun, profile: str, rates: dict[str, float]) -> None:
     """Leave a result beside its executed notebook, for the report."""
     kept = {
         "lesson": result.lesson, "variant": result.variant, "seconds": result.seconds, "error": result.error,
@@ -134,13 +231,13 @@ def _processor() -> str:
     return platform.processor() or "processor unknown"
 
 
-def _line(result: running.LessonRun) -> str:
+def _line(result: LessonRun) -> str:
     memory = f"{result.peak_bytes / 2**30:.2f} GiB" if result.peak_bytes else "no memory figure"
     name = result.lesson if result.variant == "solved" else f"{result.lesson} (untouched)"
     return f"{name}: {result.seconds:.0f} s, {memory}, outputs in {result.notebook}"
 
 
-def _remember(result: running.LessonRun, rates: dict[str, float]) -> None:
+def _remember(result: LessonRun, rates: dict[str, float]) -> None:
     """Write one lesson's measurement and rebuild its notebook, whose header shows it."""
     import yaml
 

@@ -10,8 +10,8 @@ from pathlib import Path
 from typing import Any
 
 from ...core import files, timetable
+from ...display import page as page_html
 from ...display import words
-from ..templates import render
 from . import manuscripts, verify
 from . import notebooks as authoring
 from .verify import Stored
@@ -37,7 +37,8 @@ def page(profile: str, runs: Sequence[Stored]) -> str:
     }
     missing = [lesson for lesson, found in days.items() if len(found) < len(WAYS)]
     which = "" if len(missing) == len(days) else " ".join(missing) + " "
-    return render(
+    return page_html.render(
+        Path(__file__).parents[1],
         "templates/verify.html.j2",
         title=f"Verified: {profile} profile",
         verdict=_verdict(days, len(missing)),

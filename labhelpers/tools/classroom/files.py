@@ -67,11 +67,7 @@ class _Unusable(Exception):
 
 
 def read(folder: Path) -> tuple[list[Learner], list[str]]:
-    """Read every summary in a folder and its subfolders; links are not followed.
-
-    Returns:
-        The learners in order of name, each from the newest summary, and one sentence per file that was not used.
-    """
+    """Read every summary in a folder and its subfolders; links are not followed."""
     if not folder.is_dir():
         raise LabError(f"There is no folder {folder}. Put your learners' summary files into one and name it.")
     found: list[Learner] = []

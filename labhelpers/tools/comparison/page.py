@@ -13,7 +13,6 @@ from ...models import memory
 from .. import doctor
 from ..authoring import guides
 from ..authoring import verify as verifying
-from . import techniques
 from . import train as comparison
 
 HEAD = "# Written by `lab compare --publish` from the runs in MLflow; never by hand.\n"
@@ -128,7 +127,7 @@ def _bytes(row: dict[str, Any]) -> float:
 
 def sources(rows: list[dict[str, Any]]) -> str:
     """Say where each technique comes from."""
-    known = {one.name: one.source for one in techniques.every().values()}
+    known = {one.name: one.source for one in comparison.every().values()}
     return "Sources: " + "; ".join(f"{row['technique']}: {known[row['technique']]}" for row in rows) + "."
 
 
