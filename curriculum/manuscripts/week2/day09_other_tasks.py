@@ -165,7 +165,7 @@ def predict_in_order(trainer, rows):
 # where it ends. The data set of this kind is **SQuAD** (Rajpurkar et al., 2016): 100,000 questions that people
 # asked about Wikipedia. It is on the Hub. Offline we make do, and you should know with what:
 #
-# - **Made by a rule.** A small program (`labhelpers/news_questions.py`) takes an amount, a year, a person, a place … out
+# - **Made by a rule.** A small program (`labhelpers/data/tasks.py`) takes an amount, a year, a person, a place … out
 #   of a sentence of a real BBC article, drops some of the other words, says some differently, and puts "How much" or
 #   "Who" in front. Nobody ever asked these questions. They share words with the text, and the first word gives away what
 #   *kind* of thing to look for. (Where a passage holds only one of that kind, the question is mostly left out: too easy.)
