@@ -14,7 +14,7 @@ IN_WORKER = "PYTEST_XDIST_WORKER" in os.environ
 # Rooms first, in the order of their arrows, and lessons last: a slip in the package is heard within a minute.
 ORDER = (
     "test_house", "core", "display", "data", "models", "training", "production", "progress", "lesson", "tools",
-    "guides", "lessons/test_build", "test_offline", "test_security", "colab", "faults", "browser",
+    "guides", "lessons/test_build", "test_offline", "guides/test_commands", "test_security", "colab", "faults", "browser",
     "lessons/test_nbval", "lessons/test_lessons",
 )  # fmt: skip
 
@@ -38,8 +38,6 @@ def lesson_of(nodeid):
 def scope_of(nodeid):
     """What shares a worker: the tests of a lesson (they share its run), the browser's folder, or a file."""
     file = nodeid.split("::")[0]
-    if "test_commands_and_files_of_the_page_work[" in nodeid:
-        return nodeid  # pages of DVC take as long as all the others together
     return lesson_of(nodeid) or ("tests/browser" if file.startswith("tests/browser/") else file)
 
 
@@ -66,9 +64,8 @@ def pytest_collection_modifyitems(items):
 
     def rank(item):
         name = item.nodeid.removeprefix("tests/")
-        place = next(
-            (at for at, start in enumerate(ORDER) if name.startswith((f"{start}/", f"{start}.py"))), 0
-        )
+        named = [start for start in ORDER if name.startswith((f"{start}/", f"{start}.py"))]
+        place = ORDER.index(max(named, key=len)) if named else 0
         lesson = lesson_of(item.nodeid)
         return place, -measured.get(lesson, {}).get("seconds", 0), lesson or ""
 

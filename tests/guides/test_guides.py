@@ -1,11 +1,7 @@
 """The guides: their code runs, their numbers are computed, their links lead somewhere, their pages stay short."""
 
 import doctest
-import os
 import re
-import subprocess
-import sys
-from pathlib import Path
 
 import pytest
 
@@ -53,29 +49,6 @@ def test_python_blocks_print_what_the_page_says(page, monkeypatch, tmp_path):
             runner.run(example, out=report.append, clear_globs=False)
             names = example.globs
             assert not runner.failures, "".join(report)
-
-
-def test_commands_and_files_of_the_page_work(page, tmp_path):
-    """Files named in a block are written to an empty folder; shell blocks run there in the order of the page."""
-    environment = {
-        **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
-        "DVC_GLOBAL_CONFIG_DIR": str(tmp_path / "dvc"), "DVC_SITE_CACHE_DIR": str(tmp_path / "dvc"),
-        "GIT_CONFIG_GLOBAL": os.devnull, "GIT_AUTHOR_NAME": "A", "GIT_AUTHOR_EMAIL": "a@example.org",
-        "GIT_COMMITTER_NAME": "A", "GIT_COMMITTER_EMAIL": "a@example.org", "DVC_NO_ANALYTICS": "1",
-    }  # fmt: skip
-    project = tmp_path / "project"
-    project.mkdir()
-    for block in guides.blocks(text_of(page)):
-        if block.file:
-            path = project / block.file
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_text(block.code, encoding="utf-8")
-        elif block.language == "bash":
-            done = subprocess.run(
-                ["bash", "-euo", "pipefail", "-c", block.code],
-                cwd=project, env=environment, capture_output=True, text=True,
-            )  # fmt: skip
-            assert done.returncode == 0, f"{page.name}:{block.line}\n{done.stdout}\n{done.stderr}"
 
 
 def test_every_block_is_of_a_kind_that_is_checked():
