@@ -90,7 +90,9 @@ def test_run_that_works_is_quiet(tmp_path, monkeypatch, capfd):
     give_cell(monkeypatch, "1 + 1")
     result = verifying.run("day99", "solved", "smoke", tmp_path, tmp_path)
     assert result.error is None and result.notebook.exists()
-    assert capfd.readouterr() == ("", "")
+    out, err = capfd.readouterr()
+    # On a busy machine ipykernel says this of itself when it is asked to stop; no word of ours, and none of the cell's.
+    assert (out.replace("KeyboardInterrupt caught in kernel\n", ""), err) == ("", "")
 
 
 def test_killed_kernel_is_reported_and_an_older_notebook_is_not_taken_for_its_work(tmp_path, monkeypatch):
