@@ -131,8 +131,9 @@ def read_yaml(path: Path) -> Any:
     """Read a YAML file that the course brings along."""
     import yaml
 
+    safe = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # reads the same, ten times as fast
     try:
-        return yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+        return safe(path.read_text(encoding="utf-8")).get_single_data() or {}
     except (OSError, ValueError, yaml.YAMLError) as error:
         raise LabError(
             f"The course's own {path} cannot be read: {error}. Get it back with `git checkout {path}`."

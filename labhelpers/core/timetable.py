@@ -36,10 +36,12 @@ def lessons() -> list[dict[str, Any]]:
 
 def lesson(lesson_id: str) -> dict[str, Any]:
     """Find one lesson by its id, such as "day04"; LabError where there is none."""
-    known = {day["id"]: day for day in lessons()}
-    if lesson_id not in known:
-        raise LabError(f"There is no lesson {lesson_id!r}. Choose one of: {', '.join(known)}.")
-    return known[lesson_id]
+    for week in load()["weeks"]:
+        for day in week["days"]:
+            if day["id"] == lesson_id:
+                return {**day, "week": week["id"]}
+    known = ", ".join(day["id"] for day in lessons())
+    raise LabError(f"There is no lesson {lesson_id!r}. Choose one of: {known}.")
 
 
 def minutes(day: dict[str, Any]) -> int:

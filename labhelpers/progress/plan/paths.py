@@ -115,8 +115,9 @@ def _drop(
     """Take candidates out, last lessons first, where nothing that stays builds on them and nobody asked for them."""
     kept, dropped = list(lessons), {}
     for name in reversed(lessons):
-        needed = any(name in timetable.lesson(other)["prerequisites"] for other in kept)
-        if name in candidates and name not in asked and not needed:
+        if name not in candidates or name in asked:
+            continue
+        if not any(name in timetable.lesson(other)["prerequisites"] for other in kept):
             kept.remove(name)
             dropped[name] = candidates[name]
     return tuple(kept), dropped
