@@ -22,8 +22,16 @@ print("ANSWER", source, tuple(model(**tokens).logits.shape), tokens["input_ids"]
 DATA = """
 import json, sys
 from labhelpers import data
-dataset = data.load(*sys.argv[1:])
-print("ANSWER", json.dumps([dataset.features["label"].names, sorted(zip(dataset["text"], dataset["label"]))]))
+from labhelpers.core.settings import LabError
+
+def load(name, *columns):
+    try:
+        dataset = data.load(name, *columns)
+    except LabError as error:
+        return str(error)
+    return [dataset.features["label"].names, sorted(zip(dataset["text"], dataset["label"]))]
+
+print("ANSWER", json.dumps([load(*words.split()) for words in sys.argv[1:]]))
 """
 
 
@@ -83,24 +91,32 @@ def write_csv(folder):
     (folder / "train.csv").write_text("review,stars,extra\nlovely,many,1\nawful,few,2\n")
 
 
+def process(hub, folder, code, *arguments, **environment):
+    """Run Python code in a process that sees our Hub; returns standard output and error."""
+    names = [name for name in os.environ if name.startswith(("HF_", "LAB_", "TRANSFORMERS_", "HUGGING"))]
+    clean = {name: value for name, value in os.environ.items() if name not in names}
+    ours = {
+        "LAB_HUB": "1", "LAB_PROFILE": "cpu", "LAB_HEADLESS": "1", "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.url,
+        "HF_HOME": str(folder / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1",
+        "HF_HUB_DISABLE_XET": "1", "LAB_WORKSPACE": str(folder / "workspace"),
+    }  # fmt: skip
+    command = [sys.executable, "-c", code, *arguments]
+    return subprocess.run(
+        command, cwd=ROOT, env=clean | ours | environment, capture_output=True, text=True, check=False
+    )
+
+
 @pytest.fixture
 def run(tmp_path, hub):
-    """Run Python code in a process that sees our Hub; returns standard output and error."""
+    return lambda code, *arguments, **environment: process(hub, tmp_path, code, *arguments, **environment)
 
-    def run(code, *arguments, **environment):
-        names = [name for name in os.environ if name.startswith(("HF_", "LAB_", "TRANSFORMERS_", "HUGGING"))]
-        clean = {name: value for name, value in os.environ.items() if name not in names}
-        ours = {
-            "LAB_HUB": "1", "LAB_PROFILE": "cpu", "LAB_HEADLESS": "1", "HF_HUB_OFFLINE": "0", "HF_ENDPOINT": hub.url,
-            "HF_HOME": str(tmp_path / "hf"), "HF_HUB_DISABLE_TELEMETRY": "1", "NO_PROXY": "127.0.0.1",
-            "HF_HUB_DISABLE_XET": "1", "LAB_WORKSPACE": str(tmp_path / "workspace"),
-        }  # fmt: skip
-        command = [sys.executable, "-c", code, *arguments]
-        return subprocess.run(
-            command, cwd=ROOT, env=clean | ours | environment, capture_output=True, text=True, check=False
-        )
 
-    return run
+@pytest.fixture(scope="module")
+def loaded(hub, tmp_path_factory):
+    """Data sets asked for, one after another in one process → their label names and rows, or what was said."""
+    asked = ["org/tiny", "org/plain review stars", "sentiment", "org/plain", "org/nothing"]
+    done = process(hub, tmp_path_factory.mktemp("learner"), DATA, *asked)
+    return dict(zip(asked, json.loads(answer(done)), strict=True))
 
 
 def answer(result):
@@ -115,47 +131,42 @@ def test_model_comes_from_the_hub(run, hub):
     assert any(path.endswith("/model.safetensors") for _, path, _ in hub.requests)
 
 
-def test_data_come_from_the_hub_with_every_labelled_row(run):
-    names, rows = json.loads(answer(run(DATA, "org/tiny")))
+def test_data_come_from_the_hub_with_every_labelled_row(loaded):
+    names, rows = loaded["org/tiny"]
     assert names == ["neg", "pos"]
     assert rows == [["bad", 0], ["fine", 1], ["good", 1]]
 
 
-def test_columns_with_other_names_and_labels_in_words(run):
-    names, rows = json.loads(answer(run(DATA, "org/plain", "review", "stars")))
+def test_columns_with_other_names_and_labels_in_words(loaded):
+    names, rows = loaded["org/plain review stars"]
     assert names == ["few", "many"]
     assert rows == [["awful", 0], ["lovely", 1]]
 
 
-def test_sentiment_is_imdb_with_the_label_names_of_the_course(run, hub):
-    hub.requests.clear()
-    names, rows = json.loads(answer(run(DATA, "sentiment")))
+def test_sentiment_is_imdb_with_the_label_names_of_the_course(loaded, hub):
+    names, rows = loaded["sentiment"]
     assert names == ["negative", "positive"]
     assert len(rows) == 3
     assert any("stanfordnlp/imdb" in path for _, path, _ in hub.requests)
 
 
-def test_missing_column_lists_those_found(run):
-    result = run(DATA, "org/plain")
-    assert "org/plain has no column 'text'; it has review, stars, extra" in result.stderr
+def test_missing_column_lists_those_found(loaded):
+    assert "org/plain has no column 'text'; it has review, stars, extra" in loaded["org/plain"]
 
 
-def test_unknown_data_set_is_explained(run):
-    result = run(DATA, "org/nothing")
-    assert "LabError: The data set org/nothing could not be loaded from the Hugging Face Hub" in result.stderr
-    assert "LAB_HUB=0" in result.stderr
+def test_unknown_data_set_is_explained(loaded):
+    said = loaded["org/nothing"]
+    assert "The data set org/nothing could not be loaded from the Hugging Face Hub" in said
+    assert "LAB_HUB=0" in said
 
 
 def test_unreachable_hub_is_explained(run):
     impatient = "import time; time.sleep = lambda seconds: None\n"  # the library tries six times
-    result = run(impatient + DATA, "org/tiny", HF_ENDPOINT="http://127.0.0.1:9")
-    assert "LabError: The data set org/tiny could not be loaded" in result.stderr
-    assert "Check the name and the connection" in result.stderr
+    (said,) = json.loads(answer(run(impatient + DATA, "org/tiny", HF_ENDPOINT="http://127.0.0.1:9")))
+    assert "The data set org/tiny could not be loaded" in said
+    assert "Check the name and the connection" in said
 
 
 def test_hub_that_is_switched_off_says_how_to_switch_it_on(run):
-    result = run(DATA, "org/tiny", HF_HUB_OFFLINE="1")
-    assert (
-        "org/tiny is on the Hugging Face Hub, and the Hub is switched off here. Set LAB_HUB=1"
-        in result.stderr
-    )
+    (said,) = json.loads(answer(run(DATA, "org/tiny", HF_HUB_OFFLINE="1")))
+    assert "org/tiny is on the Hugging Face Hub, and the Hub is switched off here. Set LAB_HUB=1" in said
