@@ -9,7 +9,7 @@ import pytest
 from labhelpers.core import answers, timetable
 from labhelpers.core.settings import LabError, current
 from labhelpers.lesson import quiz
-from labhelpers.tools.authoring import notebooks as authoring, manuscripts
+from labhelpers.tools.authoring import manuscripts
 from labhelpers.tools.authoring import notebooks as authoring
 
 READY = [day for day in timetable.lessons() if day["status"] == "ready"]

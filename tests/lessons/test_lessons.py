@@ -16,7 +16,6 @@ import pytest
 from labhelpers.core import timetable
 from labhelpers.core.settings import current
 from labhelpers.tools.authoring import verify as verifying
-from labhelpers.tools.authoring import verify as verifying
 
 READY = [day["id"] for day in timetable.lessons() if day["status"] == "ready"]
 LONGEST_OUTPUT = 50
