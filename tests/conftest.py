@@ -54,6 +54,12 @@ def pytest_xdist_make_scheduler(config, log):
         def _split_scope(self, nodeid):
             return scope_of(nodeid)
 
+        def _reschedule(self, node):
+            if (
+                node in self.registered_collections
+            ):  # a worker that stands in for one that died collects first
+                super()._reschedule(node)
+
     return ByScope(config, log)
 
 
