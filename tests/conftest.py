@@ -100,9 +100,13 @@ def pytest_configure(config):
         config.pluginmanager.register(Aloud(reporter))
 
 
+# torch's compiler makes its folder wherever torch is imported; MLflow's lock stays when its process is killed.
+NOT_OURS = ("torchinductor_", "db_init_lock-")
+
+
 def left_behind():
-    """Files and folders that the tests should have removed; torch leaves its compiler's folder wherever it is imported."""
-    return sorted(name for name in os.listdir(os.environ["TMPDIR"]) if not name.startswith("torchinductor_"))
+    """Files and folders that the tests should have removed."""
+    return sorted(name for name in os.listdir(os.environ["TMPDIR"]) if not name.startswith(NOT_OURS))
 
 
 @pytest.hookimpl(trylast=True)
