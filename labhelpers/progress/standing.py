@@ -15,7 +15,7 @@ from .plan.planning import Entry, Plan
 
 
 def length(days: Collection[date], today: date, rest: Collection[int] = ()) -> int:
-    """Count the learning days in a row that reach up to today or yesterday."""
+    """Count the learning days in a row up to today or yesterday; weekdays in `rest` (0 is Monday) never break a row."""
     numbers = {day.toordinal() for day in days}
     now = today.toordinal()
     count = 0
