@@ -109,7 +109,8 @@ def test_spelling():
 
 # ---------------------------------------------------------------------------------------------- rooms
 
-MOST_MODULES, MOST_LINES = 85, 15_000
+# 85 and 15,000 when the house was built; each part of the course that came later has its rooms.
+MOST_MODULES, MOST_LINES = 95, 17_000
 
 
 def modules():

@@ -1,7 +1,9 @@
 """Exercises that never block: judge an answer, say what is wrong, and let the lesson go on."""
 
 import ast
+import contextlib
 import inspect
+import re
 import sys
 import textwrap
 from collections.abc import Sequence
@@ -12,16 +14,20 @@ from .. import progress
 from ..core import answers, timetable
 from ..core.settings import LabError, log_event
 from ..progress import Attempt
+from . import judging
 
 # The 15-minute rule: when a check keeps failing, first a hint, then something simpler, then the way on. Each once.
 TRIES = 3  # failed attempts after which help is offered
 PATIENCE = timedelta(minutes=15)
 SITTING = timedelta(hours=3)  # older attempts belong to another day's try
 
+_MISSING = object()
 _hints_shown: dict[str, int] = {}
+# Per exercise: the reference that a check handed out, and how many cells had run by then.
+_handed_out: dict[str, tuple[Any, int]] = {}
 
 
-def check(exercise_id: str, answer: Any) -> Any:
+def check(exercise_id: str, answer: Any = _MISSING, *more: Any) -> Any:
     """Judge an answer by what it does.
 
     Args:
@@ -29,22 +35,27 @@ def check(exercise_id: str, answer: Any) -> Any:
         answer: what the learner made; `...` where nothing has been written yet.
 
     Returns:
-        The learner's answer if it is right, otherwise the reference answer, so that the rest of the lesson works.
+        The learner's answer if it is right, in the form that the next cells need (a plain number for an array of
+        one, a list for a tuple); otherwise the reference answer, so that the rest of the lesson works.
 
     Raises:
-        LabError: when there is no such exercise.
+        LabError: when there is no such exercise, or the arguments are not an id and one answer.
     """
+    _require_id_and_answer(exercise_id, answer, more)
     record = answers.exercise(exercise_id)
     namespace = _caller_namespace()
     if is_untouched(answer):
         _report(exercise_id, "untouched", _untouched_message(exercise_id, record))
-        return _reference(record, namespace, answer)
-    problem = judge(record, answer, namespace)
+        return _hand_out(record, namespace, answer)
+    if _is_ours(record, namespace, answer):
+        _report(exercise_id, "ours", _ours_message(record))
+        return answer
+    problem, fitted = judging.judge(record, answer, namespace)
     if problem is None:
         _report(exercise_id, "right", "Right.")
-        return answer
+        return fitted
     _report(exercise_id, "wrong", problem)
-    return _reference(record, namespace, answer)
+    return _hand_out(record, namespace, answer)
 
 
 def hint(exercise_id: str) -> None:
@@ -94,25 +105,6 @@ def is_untouched(answer: Any) -> bool:
     return inspect.isfunction(answer) and _body_is_empty(answer)
 
 
-def judge(record: dict[str, Any], answer: Any, namespace: dict[str, Any]) -> str | None:
-    """Run the author's check on an answer, with a copy of the lesson's variables: None, or what is wrong first."""
-    scope = {**namespace, record["answer"]: answer}
-    exec(compile(record["check"], f"<check of {record['id']}>", "exec"), scope)
-    judgement = scope["check"]
-    arguments = [answer]
-    if len(inspect.signature(judgement).parameters) == 2:
-        arguments.append(_solve(record, namespace))
-    try:
-        return judgement(*arguments)
-    except NameError as error:
-        return f"Your answer uses the name `{error.name}`, but nothing has that name. Where should its value come from?"
-    except Exception as error:
-        return (
-            f"Trying your answer out raised {type(error).__name__}: {_first_line(error)}. "
-            "Does it have the type and the shape that the exercise asks for?"
-        )
-
-
 def prove(exercise_id: str) -> None:
     """Check the exercise itself: the reference passes, every listed misconception gets its own reply."""
     record = answers.exercise(exercise_id)
@@ -120,24 +112,24 @@ def prove(exercise_id: str) -> None:
     for code, expected in record["misconceptions"]:
         scope = dict(namespace)
         exec(compile(code, f"<misconception of {exercise_id}>", "exec"), scope)
-        reply = judge(record, scope[record["answer"]], scope)
+        reply, _ = judging.judge(record, scope[record["answer"]], scope)
         assert reply is not None, f"{exercise_id}: this wrong answer passed:\n{code}"
         assert expected in reply, (
             f"{exercise_id}: expected {expected!r} in the reply to\n{code}\nbut got: {reply}"
         )
         log_event("misconception", exercise=exercise_id, reply=reply)
-    reply = judge(record, _solve(record, namespace), namespace)
+    reply, _ = judging.judge(record, judging.solve(record, namespace), namespace)
     assert reply is None, f"{exercise_id}: the reference answer was refused: {reply}"
     print(f"{exercise_id}: {len(record['misconceptions'])} misconceptions refused, the reference accepted.")
 
 
 def _report(exercise_id: str, outcome: str, message: str) -> None:
     log_event("check", exercise=exercise_id, outcome=outcome, feedback=message)
-    mark = {"right": "✔", "wrong": "✘", "untouched": "○"}[outcome]
+    mark = {"right": "✔", "wrong": "✘"}.get(outcome, "○")
     print(
         textwrap.fill(f"{mark} {exercise_id}: {message}", 100, subsequent_indent="  ", break_long_words=False)
     )
-    if outcome != "untouched":
+    if outcome in ("right", "wrong"):
         _remember(exercise_id, outcome == "right", message)
     if outcome == "right":
         return
@@ -220,22 +212,89 @@ def _untouched_message(exercise_id: str, record: dict[str, Any]) -> str:
     return f"not answered yet. In the cell above, write `{record['answer']}` in place of the dots."
 
 
-def _reference(record: dict[str, Any], namespace: dict[str, Any], answer: Any) -> Any:
-    """Compute our answer from the learner's variables; if those are unusable, say so and go on."""
+def _ours_message(record: dict[str, Any]) -> str:
+    return (
+        f"`{record['answer']}` still holds our answer, which the last check gave you so that the lesson could go on. Run "
+        "the cell with yours, then this one."
+    )
+
+
+def _hand_out(record: dict[str, Any], namespace: dict[str, Any], answer: Any) -> Any:
+    """Compute our answer from the learner's variables and note that it is ours; if it cannot be made, say so."""
     try:
-        return _solve(record, namespace)
+        ours = judging.solve(record, namespace)
     except Exception as error:
         print(
             f"  Our answer needs variables from the cells above, and one is not usable "
-            f"({type(error).__name__}: {_first_line(error)}). Run the lesson from the top, then try again."
+            f"({type(error).__name__}: {judging.first_line(error)}). Run the lesson from the top, then try again."
         )
         return answer
+    _handed_out[record["id"]] = (ours, len(namespace.get("In", ())))
+    return ours
 
 
-def _solve(record: dict[str, Any], namespace: dict[str, Any]) -> Any:
-    scope = dict(namespace)
-    exec(compile(record["solution"], f"<solution of {record['id']}>", "exec"), scope)
-    return scope[record["answer"]]
+def _is_ours(record: dict[str, Any], namespace: dict[str, Any], answer: Any) -> bool:
+    """Tell whether an answer is the one that an earlier check handed out, with nothing written in its place since."""
+    ours, cells = _handed_out.get(record["id"], (_MISSING, 0))
+    since = namespace.get("In", ())[cells:]
+    return answer is ours and not any(_sets(cell, record["answer"]) for cell in since)
+
+
+def _sets(cell: str, name: str) -> bool:
+    """Tell whether a cell gives a name a value other than by a check."""
+    try:
+        tree = ast.parse(cell)
+    except SyntaxError:  # a magic, or a cell that did not run
+        return False
+    checks = [
+        node.targets
+        for node in ast.walk(tree)
+        if isinstance(node, ast.Assign) and "exercise.check(" in ast.unparse(node.value)
+    ]
+    handed = {id(part) for targets in checks for target in targets for part in ast.walk(target)}
+    for node in ast.walk(tree):
+        defined = (
+            isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef) and node.name == name
+        )
+        stored = isinstance(node, ast.Name) and isinstance(node.ctx, ast.Store) and node.id == name
+        if defined or (stored and id(node) not in handed):
+            return True
+    return False
+
+
+def _require_id_and_answer(exercise_id: Any, answer: Any, more: tuple[Any, ...]) -> None:
+    call = 'exercise.check("day01/first-steps", accuracy)'
+    if isinstance(answer, str) and "/" in answer and not isinstance(exercise_id, str):
+        raise LabError(f"check() wants the exercise first and your answer second, as in `{call}`.")
+    if answer is _MISSING or more:
+        raise LabError(f"check() wants two things, the exercise and your answer, as in `{call}`.")
+
+
+def explain_missing_answers() -> None:
+    """Let a check whose answer was never made say which cell to mend, instead of a NameError that blames nobody."""
+    try:
+        from IPython import get_ipython
+    except ImportError:
+        return
+    if shell := get_ipython():
+        shell.set_custom_exc((NameError,), _on_name_error)
+
+
+def _on_name_error(shell: Any, kind: Any, error: Any, trace: Any, tb_offset: int | None = None) -> None:
+    cell = (shell.user_ns.get("In") or [""])[-1]
+    found = re.search(r"""(\w+)\s*=\s*exercise\.check\(\s*["']([\w/-]+)["'],\s*\1\s*\)""", cell)
+    if not found or found[1] != error.name:
+        shell.showtraceback((kind, error, trace), tb_offset=tb_offset)
+        return
+    print(
+        f"○ {found[2]}: there is no `{found[1]}` yet. The cell with your answer has not run, or it stopped with an error "
+        f'before it made one: mend that cell first, then run both.\n  Stuck? exercise.hint("{found[2]}")'
+    )
+    with contextlib.suppress(LabError):
+        ours = _hand_out(answers.exercise(found[2]), shell.user_ns, _MISSING)
+        if ours is not _MISSING:
+            shell.user_ns[found[1]] = ours
+            print("  The lesson goes on with our answer: run the cells below.")
 
 
 def _caller_namespace() -> dict[str, Any]:
@@ -260,8 +319,5 @@ def _is_placeholder(statement: ast.stmt) -> bool:
     value = statement.value if isinstance(statement, ast.Expr | ast.Return) else None
     if isinstance(statement, ast.Return) and value is None:
         return True
-    return isinstance(value, ast.Constant) and (value.value is ... or isinstance(value.value, str))
-
-
-def _first_line(error: Exception) -> str:
-    return (str(error).strip().splitlines() or ["no message"])[0]
+    text = isinstance(statement, ast.Expr) and isinstance(getattr(value, "value", None), str)  # a docstring
+    return isinstance(value, ast.Constant) and (value.value is ... or text)

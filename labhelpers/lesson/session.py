@@ -19,6 +19,7 @@ from ..core.settings import (
 from ..display import plots
 from ..models import memory
 from ..progress import archive
+from . import exercise
 
 # What lesson cells call by the name `settings`.
 __all__ = ["LabError", "Settings", "current", "device", "is_interactive", "log_event", "pick", "start"]
@@ -46,6 +47,7 @@ def start(lesson: str) -> Settings:
     _make_workspace(now.workspace)
     plots.use_style()
     _log_when_finished()
+    exercise.explain_missing_answers()
     print(
         f"{timetable.label(day)}, {day['title']}. Profile {now.profile}, seed {now.seed}, device {device()}."
     )

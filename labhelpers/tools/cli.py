@@ -134,6 +134,21 @@ def verify(
 
 
 @app.command()
+def mutate(
+    lessons: Annotated[
+        list[str] | None, typer.Argument(help="Lesson ids, such as day04; all by default.")
+    ] = None,
+    only: Annotated[str | None, typer.Option(help="One exercise, such as day04/lora-config.")] = None,
+) -> None:
+    """Prove the checks of lessons: change our answers by rule and list what their checks let pass. For authors."""
+    from .authoring import mutants, verify
+
+    chosen = [only.split("/")[0]] if only else lessons or verify.ready()
+    for lesson in chosen:
+        print(mutants.table(mutants.run(lesson, only)), flush=True)
+
+
+@app.command()
 def compare(
     techniques: Annotated[
         list[str] | None, typer.Argument(help='Such as "lora full"; all when omitted.')

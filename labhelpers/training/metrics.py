@@ -39,6 +39,41 @@ class Interval:
 
 
 @dataclass(frozen=True)
+class Comparison(Interval):
+    """Two methods on the same examples, and the only word that this course draws from it.
+
+    Attributes:
+        estimate: mean of the first method minus mean of the second.
+        low: lower end of the interval.
+        high: upper end of the interval.
+        confidence: share of such intervals that hold the true difference, 0 to 1.
+        margin: the largest difference that does not matter, said beforehand; None when nobody said one.
+        runs: how many runs (seeds) of the first and of the second method.
+    """
+
+    margin: float | None = None
+    runs: tuple[int, int] = (1, 1)
+
+    @property
+    def verdict(self) -> str:
+        """Return "better", "worse", "tie" (inside the margin) or "undecided"."""
+        if self.margin is not None and max(-self.low, self.high) <= self.margin:
+            return "tie"
+        if self.excludes_zero:
+            return "better" if self.low > 0 else "worse"
+        return "undecided"
+
+    @property
+    def points(self) -> tuple[float, float, float]:
+        """The difference and the ends of its interval in percentage points, as `plots.interval_bars` takes them."""
+        return 100 * self.estimate, 100 * self.low, 100 * self.high
+
+    def __str__(self) -> str:
+        middle, low, high = self.points
+        return f"{middle:+.1f} points ({low:+.1f} to {high:+.1f}): {self.verdict}"
+
+
+@dataclass(frozen=True)
 class McNemar:
     """The examples on which two models disagree in being right.
 
@@ -144,41 +179,62 @@ def bootstrap_interval(
     return _percentiles(float(right.mean()), means, confidence)
 
 
-def paired_difference(
-    correct_a: Sequence[int],
-    correct_b: Sequence[int],
-    confidence: float = 0.95,
-    n_resamples: int = 10_000,
-    seed: int | None = None,
-) -> Interval:
-    """Say how much better model A is than model B on the same examples.
+def compare(first: Any, second: Any, margin: float | None = None, confidence: float = 0.95) -> Comparison:
+    """Say whether one method is better than another: the difference, its interval, and a verdict.
+
+    The interval holds what other seeds *and* other examples might have said. A method given as one run counts as
+    that one model: then nothing is said about training it again.
 
     Args:
-        correct_a: n values, 1 where A was right, 0 where it was wrong.
-        correct_b: the same for B, in the same order.
+        first: scores of shape (runs, n), one row per seed, one column per example (1 = right, 0 = wrong, or any
+            score of an example such as its F1), or n scores of a single run.
+        second: the same for the other method, its examples in the same order. The number of runs may differ.
+        margin: a difference up to which the two count as equal, fixed before looking; without it nothing is a tie.
         confidence: between 0 and 1.
-        n_resamples: how many test sets to draw.
-        seed: of the random draws; by default the course's.
 
     Returns:
-        Accuracy of A minus accuracy of B, with its percentile interval; positive means A is better.
+        Mean of `first` minus mean of `second` with its interval; `.verdict` is "better", "worse", "tie" or
+        "undecided"; printed in percentage points.
 
     Raises:
-        LabError: as `bootstrap_interval`, and when the lengths differ.
+        LabError: when the shapes do not fit, a value is missing, there are fewer than two examples, `margin` is not
+            positive, or `confidence` is not between 0 and 1.
 
     Source:
-        Koehn 2004, "Statistical Significance Tests for Machine Translation Evaluation", §4.
+        Satterthwaite 1946, "An Approximate Distribution of Estimates of Variance Components"; Gallas 2006,
+        "One-Shot Estimate of MRMC Variance", for runs and examples drawn together.
     """
-    import numpy as np
+    from scipy.stats import t
 
-    a, b = _pair(correct_a, correct_b)
-    rng = _generator(confidence, n_resamples, seed)
-    difference = a - b
-    values = np.array([-1, 0, 1])
-    shares = (difference[:, None] == values).mean(axis=0)
-    # Each drawn example contributes -1, 0 or 1, so a resample is one multinomial draw of three counts.
-    means = rng.multinomial(len(a), shares, size=n_resamples) @ values / len(a)
-    return _percentiles(float(difference.mean()), means, confidence)
+    _share("confidence", confidence)
+    if margin is not None and not margin > 0:
+        raise LabError(
+            f"margin is {margin!r}. Give the largest difference that does not matter, such as 0.01."
+        )
+    a, b = _runs("first", first), _runs("second", second)
+    if a.shape[1] != b.shape[1] or a.shape[1] < 2:
+        raise LabError(
+            f"compare() got {a.shape[1]} and {b.shape[1]} examples per run. Both methods must answer the same examples, "
+            "at least two, in the same order: one row per run."
+        )
+    n, items = a.shape[1], a.mean(axis=0) - b.mean(axis=0)
+    over_items = items.var(ddof=1) / n
+    (seeds_a, both_a, df_a), (seeds_b, both_b, df_b) = _run_variances(a), _run_variances(b)
+    # What belongs to one run and one example stands in both variances, over seeds and over items: once is enough.
+    noise = both_a + both_b
+    variance = max(over_items + seeds_a + seeds_b - noise, noise)
+    parts = over_items**2 / (n - 1) + seeds_a**2 / df_a + seeds_b**2 / df_b
+    freedom = variance**2 / parts if parts else 1.0
+    half = float(t.ppf((1 + confidence) / 2, max(freedom, 1.0)) * variance**0.5)
+    middle = float(items.mean())
+    return Comparison(middle, middle - half, middle + half, confidence, margin, (len(a), len(b)))
+
+
+def paired_difference(
+    correct_a: Sequence[int], correct_b: Sequence[int], confidence: float = 0.95, **_former: Any
+) -> Comparison:
+    """Compare two single models: `compare` for right-or-wrong answers of one run each."""
+    return compare(*_pair(correct_a, correct_b), confidence=confidence)
 
 
 def mcnemar(correct_a: Sequence[int], correct_b: Sequence[int]) -> McNemar:
@@ -243,11 +299,45 @@ def expected_calibration_error(labels: Sequence[int], probabilities: Any, bins: 
 def _generator(confidence: float, n_resamples: int, seed: int | None) -> "np.random.Generator":
     import numpy as np
 
-    if not 0 < confidence < 1:
-        raise LabError(f"confidence is {confidence!r}. Use a number between 0 and 1, such as 0.95 for 95 %.")
+    _share("confidence", confidence)
     if not isinstance(n_resamples, int) or n_resamples < 100:
         raise LabError(f"n_resamples is {n_resamples!r}. Use a whole number of at least 100; 10000 is usual.")
     return np.random.default_rng(settings.current().seed if seed is None else seed)
+
+
+def _share(name: str, value: float) -> None:
+    if not 0 < value < 1:
+        raise LabError(f"{name} is {value!r}. Use a number between 0 and 1, such as 0.95 for 95 %.")
+
+
+def _runs(name: str, scores: Any) -> "np.ndarray":
+    """Take scores as a table (runs, examples)."""
+    import numpy as np
+
+    try:
+        table = np.atleast_2d(
+            np.asarray(scores if hasattr(scores, "__array__") else list(scores), dtype=float)
+        )
+    except (TypeError, ValueError) as error:
+        raise LabError(
+            f"{name} must hold one number per run and example, every run as long as the others. {error}"
+        ) from error
+    if table.ndim != 2 or not table.size or not np.isfinite(table).all():
+        raise LabError(
+            f"{name} must be a table (runs, examples) of numbers, none missing; got shape {table.shape}."
+        )
+    return table
+
+
+def _run_variances(table: "np.ndarray") -> tuple[float, float, int]:
+    """Variance of the mean over runs, the part of it that is mere noise of run × example, degrees of freedom."""
+    runs, n = table.shape
+    if runs == 1:
+        return 0.0, 0.0, 1
+    means = table.mean(axis=1)
+    rest = table - means[:, None] - table.mean(axis=0) + table.mean()
+    noise = (rest**2).sum() / ((runs - 1) * (n - 1)) / (runs * n)
+    return float(means.var(ddof=1) / runs), float(noise), runs - 1
 
 
 def _percentiles(estimate: float, means: "np.ndarray", confidence: float) -> Interval:

@@ -62,14 +62,73 @@ def test_bootstrap_agrees_with_literal_resampling():
     assert (interval.low, interval.high) == pytest.approx(np.quantile(literal, [0.025, 0.975]), abs=0.005)
 
 
-def test_paired_difference_agrees_with_literal_resampling():
+def right_or_wrong(rng, runs, spread, examples=300):
+    """Two equally good methods: examples of their own difficulty, runs that differ by `spread` (standard deviation)."""
+    easy = rng.normal(1.2, 1.5, examples)
+
+    def method():
+        taste = easy + rng.normal(0, 0.6, examples)
+        chance = 1 / (1 + np.exp(-taste))
+        luck = rng.normal(0, spread / (chance * (1 - chance)).mean(), (runs, 1))
+        return taste + luck + rng.normal(0, 0.5, (runs, examples)) > rng.logistic(0, 0.2, (runs, examples))
+
+    return method(), method()
+
+
+@pytest.mark.parametrize("runs", [3, 5, 10])
+@pytest.mark.parametrize("spread", [0, 0.005, 0.01, 0.02])
+def test_the_interval_of_a_comparison_holds_the_truth_19_times_in_20(runs, spread):
+    rng = np.random.default_rng(runs)
+    found = [metrics.compare(*right_or_wrong(rng, runs, spread)) for _ in range(1000)]
+    assert 0.93 <= np.mean([one.low <= 0 <= one.high for one in found]) <= 0.97
+    assert np.mean([one.verdict == "undecided" for one in found]) >= 0.93
+
+
+def test_two_runs_that_differ_among_themselves_are_no_finding():
+    lucky, unlucky = np.arange(1000) < 810, np.arange(1000) < 770
+    usual = np.arange(1000) < 780
+    spread = metrics.compare([lucky, unlucky, unlucky], [usual] * 3)
+    steady = metrics.compare([lucky] * 3, [usual] * 3)
+    assert spread.verdict == "undecided"
+    assert steady.verdict == "better"
+    assert metrics.compare([usual] * 3, [lucky] * 3).verdict == "worse"
+
+
+def test_a_tie_needs_a_margin_said_before():
+    rng = np.random.default_rng(0)
+    a, b = right_or_wrong(rng, 5, 0.002, 2000)
+    assert metrics.compare(a, b).verdict == "undecided"
+    assert metrics.compare(a, b, margin=0.05).verdict == "tie"
+    assert metrics.compare(a, b, margin=0.001).verdict == "undecided"
+
+
+def test_a_single_run_is_one_model_and_the_number_of_runs_may_differ():
     rng = np.random.default_rng(0)
     a, b = rng.random(400) < 0.85, rng.random(400) < 0.80
-    interval = metrics.paired_difference(a, b, seed=1)
+    one = metrics.compare(a, b)
     rows = rng.integers(0, 400, size=(10_000, 400))
     literal = a[rows].mean(axis=1) - b[rows].mean(axis=1)
-    assert interval.estimate == pytest.approx(a.mean() - b.mean())
-    assert (interval.low, interval.high) == pytest.approx(np.quantile(literal, [0.025, 0.975]), abs=0.006)
+    assert one.estimate == pytest.approx(a.mean() - b.mean())
+    assert (one.low, one.high) == pytest.approx(np.quantile(literal, [0.025, 0.975]), abs=0.006)
+    assert metrics.paired_difference(a, b) == one
+    assert metrics.compare([a, a, b], b).runs == (3, 1)
+    assert str(one).startswith(f"{100 * one.estimate:+.1f} points (") and str(one).endswith(one.verdict)
+
+
+@pytest.mark.parametrize(
+    ("first", "second", "margin", "told"),
+    [
+        ([[1, 0], [1]], [1, 0], None, "every run as long"),
+        ([1, 0, 1], [1, 0], None, "same examples"),
+        ([1], [0], None, "at least two"),
+        ([1, float("nan")], [1, 0], None, "none missing"),
+        ([], [], None, "table"),
+        ([1, 0], [1, 0], 0, "margin"),
+    ],
+)
+def test_a_comparison_that_cannot_be_made_says_why(first, second, margin, told):
+    with pytest.raises(LabError, match=told):
+        metrics.compare(first, second, margin)
 
 
 def test_bootstrap_interval_holds_the_truth_as_often_as_it_says():

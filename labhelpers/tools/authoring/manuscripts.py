@@ -86,7 +86,7 @@ def _exercise_record(cell: Any) -> dict[str, Any]:
 
 
 def _check_record(source: str) -> dict[str, Any]:
-    """Split a check cell into `check` and the literals `hints`, `misconceptions` and, if there, a simpler `example`."""
+    """Split a check cell into `check` and the literals `hints`, `misconceptions` and, if there, `example` and `in_place`."""
     lists: dict[str, Any] = {"hints": [], "misconceptions": []}
     code = []
     for node in ast.parse(source).body:
@@ -95,7 +95,7 @@ def _check_record(source: str) -> dict[str, Any]:
             if isinstance(node, ast.Assign) and isinstance(node.targets[0], ast.Name)
             else ""
         )
-        if name in (*lists, "example"):
+        if name in (*lists, "example", "in_place"):
             lists[name] = ast.literal_eval(node.value)
         else:
             code.append(ast.get_source_segment(source, node))

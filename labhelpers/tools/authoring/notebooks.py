@@ -14,7 +14,7 @@ from ...core.settings import LabError, current
 from .. import colab
 from . import manuscripts
 
-VARIANTS = ("learner", "solved", "misconceptions")
+VARIANTS = ("learner", "solved", "misconceptions", "mutants")
 STAMP = "labhelpers"
 
 
@@ -171,6 +171,9 @@ def _render_exercise(cell: Any, record: dict[str, Any], variant: str) -> list[An
     rendered = [_markdown(title), _code(stub if variant == "learner" else record["solution"])]
     if variant == "misconceptions":
         rendered.append(_code(f'exercise.prove("{exercise_id}")'))
+    if variant == "mutants":
+        trying = f'mutants.try_out("{exercise_id}", globals())'
+        rendered.append(_code(f"from labhelpers.tools.authoring import mutants\n\n{trying}"))
     return [*rendered, _code(f'{answer} = exercise.check("{exercise_id}", {answer})')]
 
 
