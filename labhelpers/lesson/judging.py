@@ -49,10 +49,22 @@ def _judge(record: dict[str, Any], answer: Any, namespace: dict[str, Any]) -> tu
     tried, expected = Trial(answer, record, namespace), functools.cache(lambda: solve(record, namespace))
     scope[record["answer"]] = tried.answer
     wanted = len(inspect.signature(scope["check"]).parameters) == 2
-    reply = scope["check"](tried.answer, *([expected()] if wanted else []))
-    if reply is None and "inputs" in scope:
-        reply = tried.differs(scope["inputs"], scope.get("trial"), scope.get("agrees", same))
+    try:
+        reply = scope["check"](tried.answer, *([expected()] if wanted else []))
+    except Exception as error:  # a check may stumble over a list where it wants a number: that is what to say
+        if tried.misfit and not hasattr(error, "lab_call"):
+            raise Refused(tried.misfit) from error
+        raise
+    given = declared(scope, namespace)
+    if reply is None and "inputs" in given:
+        reply = tried.differs(given["inputs"], given.get("trial"), given.get("agrees", same))
     return reply, answer if reply else tried.accepted()
+
+
+def declared(scope: dict[str, Any], namespace: dict[str, Any]) -> dict[str, Any]:
+    """What a check cell brings along to compare with; a lesson's own variable called `inputs` is none of it."""
+    names = ("inputs", "trial", "agrees")
+    return {name: scope[name] for name in names if name in scope and scope[name] is not namespace.get(name)}
 
 
 class Trial:

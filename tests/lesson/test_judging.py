@@ -157,6 +157,20 @@ def test_right_sequences_in_other_forms_become_lists(form):
     assert made == [1, 0] and type(made) is list and type(made[0]) is int
 
 
+def test_a_variable_of_the_lesson_called_inputs_is_no_generator(capsys):
+    inputs = trial = agrees = torch.ones(2)  # as the cells of Day 1 have them  # noqa: F841
+    assert exercise.check("day99/number", 0.1) == 0.1
+    assert "✔" in capsys.readouterr().out
+
+
+def test_where_the_check_stumbles_over_a_wrong_kind_the_reply_names_the_kind(capsys):
+    def share(right):
+        return right
+
+    reply = refused("day99/share", share, capsys)
+    assert "a list" in reply and "one number" in reply and "TypeError" not in reply
+
+
 @pytest.mark.parametrize("answer", ["0.1", [0.1]])
 def test_a_text_or_a_list_of_one_number_is_not_a_number(answer, capsys):
     assert "✘" in refused("day99/number", answer, capsys)

@@ -74,14 +74,15 @@ def _equal(record: dict[str, Any], answer: Any, namespace: dict[str, Any]) -> bo
 
     scope = {**namespace, record["answer"]: answer}
     exec(compile(record["check"], "<check>", "exec"), scope)
-    ours, agrees = judging.solve(record, namespace), scope.get("agrees", judging.same)
+    given = judging.declared(scope, namespace)
+    ours, agrees = judging.solve(record, namespace), given.get("agrees", judging.same)
     if not callable(ours):
         return bool(agrees(ours, _form_of(ours, answer)))
-    if "inputs" not in scope:
+    if "inputs" not in given:
         return None
-    run = scope.get("trial") or (lambda function, *args: function(*args))
+    run = given.get("trial") or (lambda function, *args: function(*args))
     for seed in range(1, 4):
-        for drawn in scope["inputs"](np.random.default_rng(seed)):
+        for drawn in given["inputs"](np.random.default_rng(seed)):
             args = drawn if isinstance(drawn, tuple) else (drawn,)
             if not _agree_on(run, agrees, ours, answer, args):
                 return False
