@@ -105,6 +105,25 @@ def device() -> str:
     return "cuda" if current().profile == "gpu" and torch.cuda.is_available() else "cpu"
 
 
+def computes_bf16() -> bool:
+    """Tell whether the lesson's device multiplies bf16 numbers itself; where it only emulates them, fp32 is faster.
+
+    `LAB_BF16=0` makes the course believe that it does not, as on most laptops; `LAB_BF16=1` that it does.
+
+    Returns:
+        True where bf16 is quick. Everything that chooses a number type asks here.
+    """
+    import torch
+
+    if os.environ.get("LAB_BF16"):
+        return _flag("LAB_BF16", default=False)
+    if device() == "cuda":
+        return torch.cuda.is_bf16_supported(including_emulation=False)
+    # Only x86: PyTorch has no fast bf16 path on Apple's processors, whatever they announce.
+    able = torch.cpu.get_capabilities()
+    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
+
+
 def is_interactive() -> bool:
     """Tell whether a person with a browser is looking."""
     if os.environ.get("LAB_HEADLESS") == "1":

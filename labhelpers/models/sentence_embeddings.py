@@ -122,9 +122,7 @@ def _use_bfloat16() -> bool:
     Measured on 3,000 movie sentences: a linear probe reads every layer equally well (within 0.001) and the
     forward passes take between a fifth and a half of the time.
     """
-    import torch
-
-    return settings.device() == "cpu" and bool(torch.cpu.get_capabilities().get("avx512_bf16"))
+    return settings.device() == "cpu" and settings.computes_bf16()
 
 
 def _key(texts: list[str], source: str, options: dict[str, Any]) -> str:

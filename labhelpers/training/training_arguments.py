@@ -4,7 +4,6 @@ import difflib
 import math
 import re
 from dataclasses import fields
-from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from ..core import settings
@@ -74,9 +73,9 @@ def _defaults(name: str) -> dict[str, Any]:
     return {
         "output_dir": str(lab.workspace / "runs" / name),
         "use_cpu": cpu,
-        "bf16": _native_bf16(),
+        "bf16": settings.computes_bf16(),
         # Older GPUs only emulate bf16, slowly; their half precision is fp16.
-        "fp16": not cpu and not _native_bf16(),
+        "fp16": not cpu and not settings.computes_bf16(),
         "per_device_train_batch_size": 32,
         "per_device_eval_batch_size": 64,
         "train_sampling_strategy": "group_by_length",
@@ -120,8 +119,8 @@ def load_options(kind: str = "encoder") -> dict[str, Any]:
     if kind not in ("encoder", "decoder"):
         raise LabError(f'load_options(kind={kind!r}): there is no such kind. Use "encoder" or "decoder".')
     if settings.device() == "cuda":
-        return {"dtype": torch.bfloat16 if _native_bf16() else torch.float16}
-    options: dict[str, Any] = {"dtype": torch.bfloat16 if _native_bf16() else torch.float32}
+        return {"dtype": torch.bfloat16 if settings.computes_bf16() else torch.float16}
+    options: dict[str, Any] = {"dtype": torch.bfloat16 if settings.computes_bf16() else torch.float32}
     options["attn_implementation"] = "eager"
     if kind == "encoder":
         options |= {
@@ -154,18 +153,6 @@ def keep_adapters_precise(model: "Module") -> None:
         )
     for part in trainable:
         part.data = part.data.to(torch.float32)
-
-
-@cache
-def _native_bf16() -> bool:
-    """Whether the device computes in bf16 itself; emulated bf16 is slower than fp32."""
-    import torch
-
-    if settings.device() == "cuda":
-        return torch.cuda.is_bf16_supported(including_emulation=False)
-    # Only x86: PyTorch has no fast bf16 path on Apple's processors, whatever they announce.
-    able = torch.cpu.get_capabilities()
-    return bool(able.get("amx_bf16") or able.get("avx512_bf16"))
 
 
 def check_name(name: str) -> None:
