@@ -62,10 +62,12 @@ def short(part):
 
 # %%
 pool = short(reviews["train"])
-sizes = settings.pick(smoke=(16, 24, 16), cpu=(384, 400, 160))
-train = pool.select(range(sizes[0]))
-judging = pool.select(range(sizes[0], sizes[0] + sizes[1]))  # never trained on
-choosing = short(reviews["validation"]).select(range(sizes[2]))
+sizes = settings.pick(smoke=(16, 24, 16, 16), cpu=(384, 400, 240, 160))
+ends = np.cumsum(sizes)
+train = pool.select(range(ends[0]))
+judging = pool.select(range(ends[0], ends[1]))  # never trained on
+asking = pool.select(range(ends[1], ends[2]))  # for the wordings below, and nothing else
+choosing = short(reviews["validation"]).select(range(sizes[3]))
 print(
     f"{len(train)} sentences to train on, "
     f"{len(choosing)} to choose with, {len(judging)} to judge with"
@@ -125,23 +127,28 @@ ways = [
 ]
 
 # %%
-some = choosing.select(range(len(choosing) // 2))
+asked = []
 for way, words in ways:
     answers = []
-    for first in range(0, len(some), 25):
-        batch = batched([way.format(text) for text in some["text"][first : first + 25]])
+    for first in range(0, len(asking), 25):
+        batch = batched([way.format(text) for text in asking["text"][first : first + 25]])
         with torch.inference_mode():
             hidden = model(**batch).last_hidden_state
         scores_of_words = two_words(read_last(hidden, batch["attention_mask"]), words)
         answers += scores_of_words.argmax(dim=1).tolist()
-    print(
-        f"{np.mean(answers == np.array(some['label'])):.0%} "
-        f"right   {way!r} + {' / '.join(words)}"
-    )
+    asked.append(answers == np.array(asking["label"]))
+
+# %%
+for (way, words), each in zip(ways, asked, strict=True):
+    print(f"{each.mean():.0%} right   {way!r} + {' / '.join(words)}")
+    if each is not asked[0]:
+        print(f"      against the first: {metrics.compare(each, asked[0])}")
 
 # %% [markdown]
-# Same model, same sentences; only the wording changed. People spend days looking for better wordings, in the
-# dark, and in a small room: each word has to come from the dictionary.
+# Same model, same sentences; only the wording changed. The word at the end of a line says what these sentences
+# can tell: a wording is *better* or *worse* than the first if the whole interval lies on one side of zero, and
+# else the question is *undecided*. People spend days looking for better wordings, in the dark, often on a few
+# dozen sentences, and in a small room: each word has to come from the dictionary.
 #
 # Does it? What if we put rows in front that belong to no word at all, and let training choose their numbers?
 # That is a **soft prompt**, and training it is **prompt tuning** (Lester et al., 2021). Every weight of the
@@ -218,7 +225,7 @@ def check(answer):
         return f"PyTorch refuses ({str(error).splitlines()[0]}). The prompt has no axis for the sentences yet: it needs one, as long as the batch."
     if not isinstance(result, torch.Tensor):
         return f"Your function returned {type(result).__name__}. A tensor is wanted."
-    if tuple(result.shape) == (2, 5, 4):
+    if result.shape == words.shape:
         return "The result is as long as before: the rows were added to the words or left out. They should stand in front of them."
     if tuple(result.shape) != (2, 8, 4):
         return f"With 2 sentences of 5 tokens and 3 invented rows the shape should be (2, 8, 4); yours is {tuple(result.shape)}."
@@ -236,6 +243,22 @@ def check(answer):
     if answer(prompt, words.to(torch.bfloat16)).dtype != torch.bfloat16:
         return "With words in bf16 your result is fp32: `torch.cat` takes the wider type, and the frozen bf16 layers would refuse it."
     return None
+
+
+def inputs(draw):
+    for k, sentences, length, width in ((3, 2, 5, 4), (1, 1, 1, 2), (4, 4, 4, 4), (2, 3, 1, 7)):
+        prompt = torch.tensor(draw.normal(size=(k, width)), dtype=torch.float32)
+        words = torch.tensor(draw.normal(size=(sentences, length, width)), dtype=torch.float32)
+        yield prompt, words
+        yield prompt, words.to(torch.bfloat16)
+
+
+def trial(answer, prompt, words):
+    """What comes out, its number type, and the gradient that reaches the prompt."""
+    prompt = prompt.clone().requires_grad_()
+    result = answer(prompt, words)
+    (result.float() * torch.arange(result.numel()).reshape(result.shape).cos()).sum().backward()
+    return result.detach(), str(result.dtype), prompt.grad
 
 
 hints = [
@@ -362,6 +385,14 @@ def check(answer):
     return f"For the mask {mask.tolist()} and k = 2 your result is {rows}. The k new positions come first, and every token may look at them."
 
 
+def inputs(draw):
+    yield torch.tensor([[1]]), 1
+    yield torch.tensor([[1, 1, 1]]), 3
+    for sentences, length, k in ((2, 4, 2), (3, 3, 3), (5, 2, 6), (1, 9, 8), (4, 6, 0)):
+        ends = torch.tensor(draw.integers(1, length + 1, size=(sentences, 1)))
+        yield (torch.arange(length)[None] < ends).long(), k
+
+
 hints = [
     "Where do the k rows stand: in front of the words or behind them? The mask goes by position.",
     "Take a sentence of two tokens in a batch of four: the positions hold prompt, prompt, token, token, padding, padding.",
@@ -425,8 +456,8 @@ print(
 )
 
 # %% [markdown]
-# It learns. Whether it learnt something about films or only about these 16 sentences is the question of the
-# third part.
+# When the loss falls, it learns. Whether something about films or only about these 16 sentences is the question
+# of the third part.
 #
 # ## Count what trains, before it trains
 #
@@ -459,7 +490,7 @@ def check(answer):
         return "You added a head with two classes. There is none here: two rows of the frozen dictionary judge, and they are not trained."
     if answer == k * shape.vocab_size:
         return "The vocabulary is how many words the dictionary has. An invented row belongs to none of them; how long is it?"
-    return f"{answer:,.0f} does not come from the k rows and the width of the model."
+    return f"You say {answer:,g}. We do not recognise where it comes from: it should be the number of rows, {k}, times the numbers in one of them."
 
 
 hints = [
@@ -616,7 +647,8 @@ def right(judge, name):
 # %% [markdown]
 # Doing nothing has two versions. The model as it is; and the model with its *threshold* moved: perhaps it
 # only likes one of the two words too much, and a single number would mend that. We take the number that makes
-# half of the choosing part positive.
+# half of the choosing part positive. And one bar that knows no language model: Day 3's word counts, which learn
+# from the same training sentences as everybody below.
 
 # %%
 untrained = {
@@ -628,12 +660,25 @@ margins = {name: each[:, 1] - each[:, 0] for name, each in untrained.items()}
 threshold = (margins["judging"] > np.median(margins["choosing"])) == truth["judging"]
 print(f"as it is {nothing.mean():.1%} right, with the threshold moved {threshold.mean():.1%}")
 
+# %%
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+counter = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+counter.fit(train["text"][:], train["label"][:])
+counted = counter.predict(judging["text"][:]) == truth["judging"]
+print(f"word counts, learnt from the same {len(train)} sentences: {counted.mean():.1%} right")
+
 # %% [markdown]
-# ### A fair race
+# ### A race, and what is equal in it
 #
 # Against them: eight invented words, and Day 4's LoRA recipe (rank 8 on query and value) on the same model.
-# Both read the same two words, train on the same sentences, for the same number of steps. The only difference
-# is *where* the trained numbers sit.
+# Both read the same two words, train on the same sentences, for the same number of steps.
+#
+# The same number of steps is *equal*. Is it *fair*? Soft prompts are known to learn slowly, so a short race
+# favours LoRA by its length alone. So the prompt runs twice: once for one pass over the sentences, as LoRA
+# does, and once for three.
 
 # %%
 lora_recipe = LoraConfig(
@@ -647,20 +692,16 @@ recipes = {"prompt": prompt_recipe, "lora": lora_recipe}
 
 
 # %%
-def fit(method, rate, seed, share=1):
-    """Train a fresh judge for one pass over a share of the sentences, or find the run again."""
+def fit(method, rate, seed, share=1, passes=1):
+    """Train a fresh judge on a share of the sentences, or find the run again."""
     set_seed(seed)
-    examples = int(share * len(train))
+    part = tokens["train"].select(range(int(share * len(train))))
     adapted = get_peft_model(frozen_model(), copy.deepcopy(recipes[method]))
     training.keep_adapters_precise(adapted)
-    name = f"{method}-{rate:g}-{examples}-seed{seed}"
-    quiet = {"disable_tqdm": True, "save_strategy": "no"}
-    size = {
-        "per_device_train_batch_size": settings.pick(smoke=8, cpu=16),
-        "num_train_epochs": 1,
-    }
+    name = f"{method}-{rate:g}-{len(part)}x{passes}-seed{seed}"
+    quiet = {"disable_tqdm": True, "save_strategy": "no", "num_train_epochs": passes}
+    size = {"per_device_train_batch_size": settings.pick(smoke=8, cpu=16)}
     args = training.arguments(name, learning_rate=rate, seed=seed, **size, **quiet)
-    part = tokens["train"].select(range(examples))
     trainer = Trainer(
         model=Judge(adapted), args=args, train_dataset=part, data_collator=collator
     )
@@ -670,9 +711,9 @@ def fit(method, rate, seed, share=1):
 
 
 # %% [markdown]
-# The learning rate first. Each method gets the same number of tries, on half of the training sentences, and
-# is compared on the sentences set aside for choosing. The Trainer's default, 5e-5, is not even among the
-# prompt's tries. The quiz asks why.
+# The learning rate first. Each method gets the same number of tries, on half of the training sentences, with
+# one seed, and they are looked at on the sentences set aside for choosing. Where each ladder of rates begins,
+# we decided. The Trainer's default, 5e-5, is not even among the prompt's tries. The quiz asks why.
 
 # %%
 rates = {"prompt": [3e-3, 3e-2, 3e-1], "lora": [2e-4, 2e-3, 2e-2]}
@@ -703,23 +744,22 @@ for method, tries in rates.items():
 axes.set(
     xscale="log", xlabel="learning rate (logarithmic)", ylabel="right on the choosing part (%)"
 )
-finding = f"The prompt wants {chosen['prompt']:g}, LoRA {chosen['lora']:g}"
+finding = f"Chosen, of each one's tries: prompt {chosen['prompt']:g}, LoRA {chosen['lora']:g}"
 axes.set_title(finding)
 axes.margins(y=0.2)
 plots.show(figure, alt=f"Accuracy against learning rate for both methods. {finding}.")
-print(f"The prompt's best rate is {chosen['prompt'] / chosen['lora']:,.0f} times LoRA's.")
 
 # %% [markdown]
 # A prompt has few numbers, and each has to do the work of many: it needs longer strides. Lester and co-authors trained
-# theirs with a rate of 0.3 (and another optimizer). Look at the right end of both lines, too: too long a stride, and
-# the model is worse than untouched.
+# theirs with a rate of 0.3 (and another optimizer). Look at the right end of both lines, too: is a model after too
+# long a stride still better than an untouched one?
 #
-# Now three seeds each, at the chosen rates, on all the training sentences. A seed decides the words a prompt
-# starts from (for LoRA: the random half of its detours) and the order of the sentences. We judge on sentences
-# that nobody trained or chose with.
+# Now the chosen rates on all the training sentences, with seeds that chose nothing. A seed decides the words a
+# prompt starts from (for LoRA: the random half of its detours) and the order of the sentences. We judge on
+# sentences that nobody trained or chose with.
 
 # %%
-seeds = [lab.seed + step for step in range(settings.pick(smoke=2, cpu=3))]
+seeds = [lab.seed + step for step in range(1, settings.pick(smoke=3, cpu=4))]
 verdicts, seconds, learnt, costs = {}, {}, {}, {}
 for method, rate in chosen.items():
     for seed in seeds:
@@ -740,17 +780,25 @@ for method, rate in chosen.items():
             costs[method] = (models.count_parameters(judge.reader).trainable, folder)
 
 # %%
-rows = {"doing nothing": nothing, "threshold moved": threshold} | {
+LONGER = "prompt, 3 passes"
+for seed in seeds:
+    judge, _ = fit("prompt", chosen["prompt"], seed, passes=3)
+    verdicts[LONGER, seed] = right(judge, "judging")
+    print(f"{LONGER}, seed {seed}: {verdicts[LONGER, seed].mean():.1%} right")
+
+# %%
+rows = {"doing nothing": nothing, "threshold moved": threshold, "word counts": counted} | {
     f"{method}, seed {seed}": each for (method, seed), each in verdicts.items()
 }
 intervals = [metrics.bootstrap_interval(each) for each in rows.values()]
 percent = [(100 * part.estimate, 100 * part.low, 100 * part.high) for part in intervals]
 
 # %%
-mean = {
-    method: 100 * np.mean([verdicts[method, seed].mean() for seed in seeds])
-    for method in recipes
+of_method = {
+    method: np.array([verdicts[method, seed] for seed in seeds])
+    for method in ("prompt", LONGER, "lora")
 }
+mean = {method: 100 * each.mean() for method, each in of_method.items()}
 
 # %%
 title = (
@@ -768,28 +816,18 @@ plots.show(figure, alt=f"Accuracy with intervals per method and seed. {title}.")
 guess.compare(mean["prompt"])
 
 # %% [markdown]
-# The sentences are the same for all, so compare in pairs: how many more are right with the one than with the other?
-# Seed by seed first, then over all seeds, with an interval.
-
+# Each bar above speaks of *one* model. About the methods, ask all seeds and all sentences at once: the interval
+# below holds what other seeds and other sentences might have said, and the word is about the first of the two.
 
 # %%
-def compare(name, firsts, others):
-    """Print the paired differences in points and say whether their mean is clearly not zero."""
-    each = 100 * (np.array(firsts, float) - np.array(others, float))  # (seeds, sentences)
-    over_seeds = each.mean(axis=0)
-    half = 1.96 * over_seeds.std(ddof=1) / len(over_seeds) ** 0.5
-    mean = over_seeds.mean()
-    print(f"{name}: " + ", ".join(f"{row.mean():+.1f}" for row in each))
-    verdict = "clear" if abs(mean) > half else "a tie, as far as these sentences can tell"
-    print(
-        f"   together {mean:+.1f} points ({mean - half:+.1f} to {mean + half:+.1f}): {verdict}"
-    )
-    return mean
-
-
-prompts, loras = ([verdicts[method, seed] for seed in seeds] for method in ("prompt", "lora"))
-gain = compare("prompt minus doing nothing", prompts, [nothing] * len(seeds))
-lead = compare("LoRA minus prompt", loras, prompts)
+against_nothing = metrics.compare(of_method["prompt"], nothing)
+against_prompt = metrics.compare(of_method["lora"], of_method["prompt"])
+against_longer = metrics.compare(of_method["lora"], of_method[LONGER])
+print(f"prompt minus doing nothing:        {against_nothing}")
+print(f"prompt minus word counts:          {metrics.compare(of_method['prompt'], counted)}")
+print(f"LoRA minus prompt, equal steps:    {against_prompt}")
+print(f"LoRA minus prompt of three passes: {against_longer}")
+gain, lead = against_nothing.points[0], against_prompt.points[0]
 
 # %% [markdown]
 # And what did each cost?
@@ -822,10 +860,11 @@ print(
 # Few numbers, full price: the prompt stands at the very beginning, so the error has to travel back through
 # all layers to reach it.
 #
-# **An honest verdict.** Eight invented words in front of an untouched model, a file of a few kilobytes: the first
-# comparison says what they brought, the second how they stand against LoRA, which reaches into every layer with many
-# times the numbers. Do not stretch them. They speak of one model of 135 million weights (it went through 4-bit
-# quantisation once, on its way to this machine), one task, one pass over a few hundred sentences. Lester and
+# **An honest verdict.** Eight invented words in front of an untouched model, a file of a few kilobytes: the first two
+# comparisons say what they brought, the others how they stand against LoRA, which reaches into every layer with many
+# times the numbers. Compare the last two lines: how much of the distance was a matter of steps? (The longer run kept
+# the rate that was chosen for a short one.) Do not stretch any of it. It speaks of one model of 135 million weights (it
+# went through 4-bit quantisation once, on its way to this machine), one task, a few hundred sentences. Lester and
 # co-authors (section 3.1 and figure 1) measured that prompt tuning stays behind full fine-tuning on small models, and
 # catches up when they reach billions of weights.
 #
@@ -859,16 +898,14 @@ def check(answer):
         result = answer(vector, table, 3)
     except (RuntimeError, TypeError, IndexError) as error:
         return f"PyTorch refuses ({str(error).splitlines()[0]}). A table of shape (words, width) times a vector of shape (width,) gives one number per word."
-    if isinstance(result, torch.Tensor):
-        result = result.tolist()
     if not isinstance(result, list | tuple) or len(result) != 3:
-        return "Three positions are wanted, as a list, when n is 3."
-    if any(isinstance(part, float) and part != int(part) for part in result):
+        return f"Three positions are wanted, as a list, when n is 3; yours gives {result!r}."
+    if any(part != int(part) for part in result):
         return "These are the similarities. The positions of the rows are wanted, to look the words up."
     result = [int(part) for part in result]
     if result == [2, 0, 1]:
         return None
-    if result[0] == 1:
+    if result == [1, 2, 0]:
         return "Your first is the longest row, not the one with the most similar direction: a plain product rewards length. Divide both by their lengths."
     if result == [2, 0, 4]:
         return "You measure distances. A learnt vector may be far longer than any word, and then the nearest end point says little; the direction is asked for."
@@ -876,7 +913,17 @@ def check(answer):
         return "You list the least similar rows. The largest cosine comes first."
     if sorted(result) == [0, 1, 2]:
         return "The right rows in the wrong order: nearest first."
-    return f"For our little table the answer is [2, 0, 1]; you say {result}."
+    return f"For the table {table.tolist()} and the vector {vector.tolist()} the answer is [2, 0, 1]; you say {result}. We do not recognise the mistake."
+
+
+def inputs(draw):
+    for width, words, n in ((4, 9, 3), (2, 5, 5), (7, 3, 1), (3, 12, 2)):
+        table = draw.normal(size=(words, width)) * draw.uniform(0.2, 9, size=(words, 1))
+        vector = torch.tensor(9 * draw.normal(size=width), dtype=torch.float32)
+        yield vector, torch.tensor(table, dtype=torch.float32), n
+    yield torch.tensor([1.0, 0.0]), torch.tensor([[-1.0, 0.2], [-9.0, 0.1], [-1.0, 3.0]]), 2
+    yield torch.tensor([2.0, 2.0]), torch.tensor([[3.0, 3.0]]), 1
+    yield torch.tensor([0.01, 0.0]), torch.tensor([[8.0, 1.0], [0.01, 0.01], [0.02, 0.0]]), 2
 
 
 hints = [
@@ -947,8 +994,8 @@ plots.show(
 )
 
 # %% [markdown]
-# So the learnt vectors really are near to their words, no further away than words are from each other. A message after
-# all? One more thing to look at before you read it: the words that the prompt *began* with, drawn by lot.
+# The nearer the middle dot lies to the first, the more a learnt vector is like a word. A message after all? One more
+# thing to look at before you read it: the words that the prompt *began* with, drawn by lot.
 
 
 # %%
@@ -970,40 +1017,40 @@ print(
 )
 
 # %% [markdown]
-# The list does not say what the prompt has learnt. It says where the lottery put it. Training has moved each vector away
-# from its word, though seldom into the neighbourhood of another, and that move is what the prompt knows. If so, the
-# listed words alone should know little. Put them there.
+# Where a vector is still nearest to the word it began at, the list does not say what the prompt has learnt. It says
+# where the lottery put it. Training has moved each vector away from its word, and that move is what the prompt knows.
+# If so, the listed words alone should know less. Put them there.
 
 
 # %%
 def right_by_hand(vectors, part, size=25):
-    """The percentage of right answers with these vectors in front, in plain PyTorch."""
+    """One True or False per sentence with these vectors in front, in plain PyTorch."""
     answers = []
     for first in range(0, len(part), size):
         with torch.inference_mode():
             some = part["text"][first : first + size]
             answers += scores(some, vectors, longer_mask).argmax(dim=1).tolist()
-    return 100 * np.mean(answers == np.array(part["label"]))
+    return answers == np.array(part["label"])
 
 
 # %%
 half = judging.select(range(len(judging) // 2))
-kept, snapped = [], []
-for seed, (rows_near, _, _) in listed.items():
-    kept.append(100 * verdicts["prompt", seed][: len(half)].mean())
-    snapped.append(right_by_hand(dictionary[rows_near], half))
-    print(
-        f"seed {seed}: learnt vectors {kept[-1]:.1f} % right, "
-        f"their nearest words {snapped[-1]:.1f} %"
-    )
-print(
-    f"doing nothing: {100 * nothing[: len(half)].mean():.1f} % "
-    f"of the same {len(half)} sentences"
+kept = of_method["prompt"][:, : len(half)]
+snapped = np.array(
+    [right_by_hand(dictionary[rows_near], half) for rows_near, _, _ in listed.values()]
 )
+for seed, learnt_right, words_right in zip(seeds, kept, snapped, strict=True):
+    print(
+        f"seed {seed}: learnt vectors {learnt_right.mean():.1%} right, "
+        f"their nearest words {words_right.mean():.1%}"
+    )
+as_words_lose = metrics.compare(kept, snapped)
+print(f"learnt vectors minus their nearest words: {as_words_lose}")
+print(f"doing nothing: {nothing[: len(half)].mean():.1%} of the same {len(half)} sentences")
 
 # %% [markdown]
-# A learnt vector is no secret word; it is a push in a direction that no word names. If you must explain a soft
-# prompt, explain what it *does*: which sentences changed sides.
+# A learnt vector is a push in a direction, and the nearest word is only the name of the place it set out from. If you
+# must explain a soft prompt, explain what it *does*: which sentences changed sides.
 
 # %%
 sides = judging.features["label"].names
@@ -1028,7 +1075,7 @@ tracking.record("adapter_bytes", adapter_bytes)
 tracking.record("cosine_learnt", near_learnt)
 tracking.record("cosine_chance", near_chance)
 tracking.record("start_words_kept", np.mean(kept_words))
-tracking.record("points_lost_as_words", np.mean(kept) - np.mean(snapped))
+tracking.record("points_lost_as_words", as_words_lose.points[0])
 
 # %% tags=["quiz"]
 quiz = [
@@ -1129,7 +1176,7 @@ assert lora / prompt == 100
         "choices": [
             (
                 "Which words the prompt began at, and what the listed words do when they are put in its place.",
-                "Right: something to compare with, and a test of what the list is worth. You have seen both fail.",
+                "Right: something to compare with, and a test of what the list is worth. You have made both.",
                 True,
             ),
             (
