@@ -13,6 +13,9 @@ INSTALLER ?= uv
 BIN := .venv/bin
 INSTALLED := .venv/installed-$(TORCH)
 
+# Images for servers often set it. uv compiles nothing, so every kernel would compile torch and transformers anew.
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: lab setup quick test proof offline colab verify drift bench build lock clean
 
 lab: setup
