@@ -30,8 +30,8 @@ from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding, Trai
 from transformers.modeling_outputs import SequenceClassifierOutput
 
 # %%
-from labhelpers import data, exercise, models, planner, plots, progress, quiz, tracking
-from labhelpers import training, widgets
+from labhelpers import data, exercise, metrics, models, planner, plots, progress, quiz
+from labhelpers import tracking, training, widgets
 
 # %% [markdown]
 # ## Why this matters
@@ -138,6 +138,22 @@ nothing = right(base, "judging")
 print(f"no prompt at all: {nothing.mean():.1%} right")
 
 # %% [markdown]
+# And a bar that knows no language model, Day 3's word counts, learnt from the same sentences as every prompt below:
+
+# %%
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+learn = reviews.select(range(sizes["train"]))
+words_only = make_pipeline(TfidfVectorizer(), LogisticRegression(max_iter=1000))
+words_only.fit(learn["text"][:], learn["label"][:])
+first = sizes["train"] + sizes["choosing"]
+judges = reviews.select(range(first, first + sizes["judging"]))
+counted = words_only.predict(judges["text"][:]) == np.array(judges["label"][:])
+print(f"word counts: {counted.mean():.1%} right")
+
+# %% [markdown]
 # ## Start from words, or from noise?
 #
 # PEFT knows three ways to begin:
@@ -153,8 +169,8 @@ print(f"no prompt at all: {nothing.mean():.1%} right")
 # %% tags=["exercise"] exercise="technique_prompt_intermediate/begin" answer="begin" minutes=6 difficulty=1
 # ids: the token numbers of a text, a list.  table: (vocabulary, width), the dictionary.  k:
 # rows wanted.
-# Return (k, width): the text's rows in order, cut or repeated to k of them, as fp32, and a
-# copy: training it must not change the dictionary.
+# Return (k, width): the text's rows in order, cut or repeated to k of them, as fp32. They are
+# to be a copy: neither a change of them nor a gradient through them may reach the dictionary.
 def begin(ids, table, k): ...
 
 
@@ -183,7 +199,7 @@ def check(answer):
         return f"For the tokens [4, 1, 3] and k = 2 the rows 4 and 1 are wanted; yours are {found[0]}."
     if len(found[1]) < 7:
         return f"A text of 3 tokens and k = 7 gave {len(found[1])} rows. Repeat the text until there are 7."
-    if found[1][3:] == [0] * 4:
+    if len(found[1]) == 7 and found[1][3:] == [0] * 4:
         return "You filled up with row 0 or with zeros. The model would read that as something; repeat the text instead."
     if found[1] == [4, 1, 3, 3, 3, 3, 3]:
         return "You repeat the last token. The whole text is repeated, from its beginning."
@@ -195,9 +211,28 @@ def check(answer):
         return "The dictionary may be bf16, and your rows stay bf16: small steps would be rounded away. fp32 is wanted."
     return (
         "Your rows still hang on the dictionary's gradient (`detach`)."
-        if made.requires_grad
+        if made.grad_fn
         else None
     )
+
+
+def inputs(draw):
+    for words, width, length, k in ((6, 2, 3, 7), (9, 4, 4, 4), (5, 3, 1, 6), (8, 5, 6, 2)):
+        table = torch.tensor(draw.normal(size=(words, width)), dtype=torch.float32)
+        yield draw.integers(words, size=length).tolist(), table, k
+    yield [2, 2, 0], table.to(torch.bfloat16), 6
+    yield [1, 2, 3], table, 1
+    yield list(range(4)), table, 4
+
+
+def trial(answer, ids, table, k):
+    """The rows, their number type, whether a gradient leaves them, and what changing them does."""
+    table = table.clone().requires_grad_()
+    before = table.detach().clone()
+    made = answer(ids, table, k)
+    rows, hangs = made.detach().clone(), made.grad_fn is not None
+    made.data.add_(1)
+    return rows, str(made.dtype), hangs, torch.equal(table.detach(), before)
 
 
 hints = [
@@ -259,7 +294,8 @@ print("largest difference between your rows and PEFT's:", (theirs - ours).abs().
 # Before anything is trained: what does the mere presence of eight rows do to the model?
 
 # %%
-seeds = [lab.seed + step for step in range(settings.pick(smoke=1, cpu=3))]
+chooser = lab.seed  # chooses rates, and does not judge
+seeds = [lab.seed + step for step in range(1, settings.pick(smoke=3, cpu=4))]
 starts = ["TEXT", "SAMPLE_VOCAB", "RANDOM"]
 length = embed.weight.float().norm(dim=1).mean().item()
 untrained = {}
@@ -276,14 +312,15 @@ for start in starts:
 
 # %% [markdown]
 # Nobody has learnt anything yet, and still the answers change: whatever stands in front shifts the model's taste for one
-# of the two words. And look at the noise. Its rows are many times longer than any word's, and the model survives
-# them: each of its layers brings every row to a common length before reading it, so only the direction is strange.
+# of the two words. And look at the noise. Its rows are many times longer than any word's. If the model survives
+# them, here is why: each of its layers brings every row to a common length before reading it, so only the direction is
+# strange.
 #
 # ### The same number of tries for each
 #
 # What training makes of it depends on the learning rate, and a start that suits one rate may not suit another. So each
-# start gets the same number of **trials**: every rate once, with one seed. The rate that did best is then run with the
-# other seeds.
+# start gets the same number of **trials**: every rate once, with one seed. The rate that did best is then run with other
+# seeds, and only those are judged: the seed that chose a rate flatters it.
 #
 # A trial has two accuracies, on two parts of the sentences. Which of them may decide?
 
@@ -291,7 +328,8 @@ for start in starts:
 # %% tags=["exercise"] exercise="technique_prompt_intermediate/settle" answer="settle" minutes=6 difficulty=2
 # trials: a list of dictionaries {"rate": …, "choosing": accuracy, "judging": accuracy}.
 # Return the rate to go on with, so that the accuracy on the judging part can be reported
-# afterwards as it is. If two trials tie, take the smaller rate, the calmer one.
+# afterwards as it is. If several trials tie for the best, take the smallest of their rates.
+# (A trial may not have been judged yet: then it has no "judging".)
 def settle(trials): ...
 
 
@@ -318,9 +356,26 @@ def check(answer):
             f"You return {found!r}. The rates were 0.01, 0.1 and 1, and one of them is wanted."
         )
     ties = [trial(0.3, 0.8, 0.7), trial(0.03, 0.8, 0.7), trial(0.1, 0.8, 0.9)]
-    if answer(ties) != 0.03 or answer(ties[::-1]) != 0.03:
-        return f"Three trials tie, and you return the rate {answer(ties)}. The smaller rate was agreed on."
+    for each in (ties, ties[::-1]):
+        if answer(each) != 0.03:
+            return f"Trials with the rates {[t['rate'] for t in each]} tie, and you return {answer(each)}. The smallest rate was agreed on."
     return None
+
+
+def inputs(draw):
+    def trials(rates, choosing, judging):
+        return [
+            {"rate": rate, "choosing": choosing[at], "judging": judging[at]}
+            for at, rate in enumerate(rates)
+        ]
+
+    yield trials([0.5], [0.0], [0.0])
+    yield trials([0.1, 0.01, 1.0], [0.7, 0.8, 0.8], [0.9, 0.1, 0.2])
+    yield trials([3.0, 0.2, 0.1], [0.9, 0.9, 0.8], [0.1, 0.1, 0.9])
+    for _ in range(4):
+        rates = draw.permutation([0.001, 0.01, 0.1, 1.0]).tolist()
+        yield trials(rates, draw.integers(5, 9, size=4) / 10, draw.random(4))
+    yield [{"rate": 0.05, "choosing": 0.6}, {"rate": 0.01, "choosing": 0.6}]
 
 
 hints = [
@@ -340,7 +395,7 @@ misconceptions = [
     ),
     (
         'def settle(trials):\n    return max(trials, key=lambda t: t["choosing"])["rate"]',
-        "Three trials tie",
+        "tie, and you return",
     ),
 ]
 
@@ -374,13 +429,13 @@ verdicts, chosen, seconds, firsts = {}, {}, {}, {}
 
 
 def contest(name, make, rates=rates):
-    """All rates with the first seed, the best with the others. make() gives a fresh recipe."""
-    tried, trials = {}, []
+    """All rates with one seed, the best with the seeds that judge. make() gives a recipe."""
+    trials = []
     for rate in rates:
-        tried[rate] = fit(name, make(), rate, seeds[0])
-        trials.append({"rate": rate, "choosing": right(tried[rate][0], "choosing").mean()})
+        reader, _ = fit(name, make(), rate, chooser)
+        trials.append({"rate": rate, "choosing": right(reader, "choosing").mean()})
     chosen[name] = best = settle(trials)
-    runs = [tried[best]] + [fit(name, make(), best, seed) for seed in seeds[1:]]
+    runs = [fit(name, make(), best, seed) for seed in seeds]
     verdicts[name] = np.array([right(reader, "judging") for reader, _ in runs])
     seconds[name], firsts[name] = np.mean([run.seconds for _, run in runs]), runs[0]
     each = ", ".join(f"{100 * row.mean():.0f} %" for row in verdicts[name])
@@ -395,6 +450,7 @@ for start in starts:
 mean = {start: 100 * verdicts[start].mean() for start in starts}
 order = sorted(starts, key=mean.get)
 spread = mean[order[-1]] - mean[order[0]]
+words_or_noise = metrics.compare(verdicts["TEXT"], verdicts["RANDOM"])
 
 # %%
 figure, axes = plt.subplots(figsize=(7.2, 3.2))
@@ -411,19 +467,19 @@ for word, spot, shift, colour in (
     axes.annotate(word, spot, shift, textcoords="offset points", ha="center", color=colour)
 axes.set_yticks(range(3), starts)
 axes.set(xlabel="right (%), one dot per seed", ylim=(-0.6, 2.7))
-title = f"{order[-1]} ends {spread:.0f} points above {order[0]}"
+title = f"TEXT against RANDOM: {words_or_noise}"
 axes.set_title(title)
 plots.show(figure, alt=f"Accuracy before and after training, for three starts. {title}.")
 spread_guess.compare(spread)
 
 # %% [markdown]
 # Read the picture from the outside in. First the white circles: rows that nobody trained have already moved the model.
-# Then the distance between the seeds of one start. Only then the distance between the starts: where the seeds of one
-# start lie as far apart, the starts tie, whatever the title says. (The last section draws the intervals.)
+# Then the distance between the seeds of one start. Only then the distance between the starts. The title's interval knows
+# both the seeds and the sentences; its word is about the text. Of three starts one is always the best, so the distance
+# between the best and the worst, which you guessed, proves nothing by itself. (The last section draws the intervals.)
 #
-# When we measured this, the text came first, the lottery second and the noise last, with gaps hardly larger than those
-# between seeds. Lester and co-authors found that order, too: on their small models real words beat noise, and class
-# names beat both; on the largest, the start hardly mattered.
+# Lester and co-authors found on their small models that real words beat noise, and class names beat both; on the
+# largest, the start hardly mattered.
 #
 # ## How long a prompt?
 #
@@ -455,12 +511,14 @@ plots.show(
 )
 
 # %%
-dearer = seconds[f"length {lengths[-1]}"] / seconds["length 1"]
-print(f"Training with {lengths[-1]} rows takes {dearer:.1f} times as long as with one.")
+more_rows = metrics.compare(verdicts[f"length {lengths[-1]}"], verdicts["length 1"])
+slower = seconds[f"length {lengths[-1]}"] / seconds["length 1"]
+print(f"{lengths[-1]} rows against one: {more_rows}")
+print(f"Training with {lengths[-1]} rows takes {slower:.1f} times as long as with one.")
 
 # %% [markdown]
-# Here more rows did bring more, for every seed. One thing mixes in: with one row, the question is cut to its first word,
-# and with 32 it stands there almost three times. Longer prompts also *begin* better. And the bill grows with each row:
+# If more rows brought more here, one thing mixes in: with one row, the question is cut to its first word, and with 32 it
+# stands there almost three times. Longer prompts also *begin* elsewhere. And the bill grows with each row:
 # one more token to read, forwards and backwards, in training and in every request that comes after. Lester and
 # co-authors, with far more sentences, saw little gain beyond twenty rows, and did well with a single one on their
 # largest model.
@@ -559,9 +617,26 @@ def check(answer):
         return "Every sentence gets the prompt of the first one. That is what set_adapter would do."
     if first == [1, 0, 2, 2]:
         return "The prompts were sorted by task, but the sentences were not: each must find its own."
-    return (
-        None if first == [2, 1, 2, 0] else f"The tasks c, a, c, b get the prompts of {first}."
-    )
+    if first != [2, 1, 2, 0]:
+        return f"The first numbers should be [2, 1, 2, 0] for the tasks c, a, c, b; yours are {first}. We do not recognise the mistake."
+    return None
+
+
+def inputs(draw):
+    for k, width in ((2, 3), (1, 4), (5, 1)):
+        drawer = {
+            name: torch.tensor(draw.normal(size=(k, width)), dtype=torch.float32)
+            for name in ("topics", "sentiment", "a", "never used")
+        }
+        yield ["sentiment", "topics", "sentiment"], drawer
+        yield ["topics"], drawer
+        yield ["a", "topics", "a", "a", "sentiment", "topics"], drawer
+    yield ["z", "b"], {"b": torch.ones(2, 3).bfloat16(), "z": torch.zeros(2, 3).bfloat16()}
+
+
+def trial(answer, tasks, drawer):
+    rows = answer(tasks, drawer)
+    return rows, str(rows.dtype)
 
 
 hints = [
@@ -649,11 +724,12 @@ widgets.explore(
 # network is thrown away.
 
 # %% tags=["exercise"] exercise="technique_prompt_intermediate/count" answer="counts" minutes=8 difficulty=3
-# For k = 8 virtual tokens on this model, two whole numbers:
-# {"prefix trains": numbers that prefix tuning trains, "p-tuning file": numbers in the file that
-# P-tuning leaves} base.config has hidden_size, num_hidden_layers, num_attention_heads,
-# num_key_value_heads, head_dim. (Several query heads share one key and value head here, so look
-# up how many of *those* a layer has.)
+# For k = 8 virtual tokens on this model, two whole numbers in a dictionary:
+#   "prefix trains": how many numbers prefix tuning trains
+#   "p-tuning file": how many numbers are in the file that P-tuning leaves
+# base.config has hidden_size, num_hidden_layers, num_attention_heads, num_key_value_heads and
+# head_dim. (Several query heads share one key and value head here, so look up how many of
+# *those* a layer has.)
 counts = ...
 # <solution>
 shape = base.config
@@ -686,9 +762,9 @@ def check(answer):
     if prefix in (8 * 2 * narrow, 8 * config.hidden_size):
         return "That is one layer. Prefix tuning enters each of them."
     if prefix != full:
-        return f"{prefix} is not k × layers × (keys and values) × their width."
+        return f'For "prefix trains" you say {prefix}, which we do not recognise. It should be k × layers × (keys and values) × their width.'
     if file != 8 * config.hidden_size:
-        return "Once P-tuning has trained, the network that writes the rows is no longer needed. Only what it wrote is."
+        return f'Once P-tuning has trained, the network that writes the rows is no longer needed; only what it wrote is. For "p-tuning file" you say {file}.'
     return None
 
 
@@ -732,13 +808,13 @@ for name, make in relatives.items():
 print(f"You said {counts['prefix trains']:,.0f} for the prefix.")
 
 # %% [markdown]
-# Look at the first line. PEFT's default start is random here as well, and this time the model does not survive it. Keys
-# and values are read as they are; no layer brings them to a common length first. `init_weights="zero"` begins at
+# Compare the first two lines. PEFT's default start is random here as well, and this time it strikes deeper: keys and
+# values are read as they are; no layer brings them to a common length first. `init_weights="zero"` begins at
 # zeros instead, so that each layer has k places to look at where nothing is to be seen. Where a prefix begins decides
 # whether there is a model left to train. We go on with zeros.
 #
-# Each gets its own rates, in the range that suits it, and as many trials as every prompt before. (A network that writes
-# rows wants the smaller rates of a network.)
+# Each gets rates of its own, and as many trials as every prompt before. (A network that writes rows wants the smaller
+# rates of a network.)
 
 # %%
 for name, tries in {"prefix": [0.001, 0.005], "P-tuning": [0.0005, 0.003]}.items():
@@ -756,29 +832,22 @@ for name in ("TEXT", "prefix", "P-tuning"):
     }
 pd.DataFrame.from_dict(table, orient="index").rename(index={"TEXT": "soft prompt"})
 
-
-# %%
-def gap(name, other):
-    """Lead in points, with its 95 % interval over sentences; seeds are averaged."""
-    each = 100 * (verdicts[name].mean(axis=0) - verdicts[other].mean(axis=0))
-    half = 1.96 * each.std(ddof=1) / len(each) ** 0.5
-    return each.mean(), each.mean() - half, each.mean() + half
-
-
 # %%
 duels = (("TEXT", "SAMPLE_VOCAB"), ("TEXT", "RANDOM"), ("prefix", "TEXT"), ("P-tuning", "TEXT"))
-pairs = {f"{a} minus {b}": gap(a, b) for a, b in duels}
+pairs = {f"{a} minus {b}": metrics.compare(verdicts[a], verdicts[b]) for a, b in duels}
+pairs["TEXT minus no prompt"] = metrics.compare(verdicts["TEXT"], nothing)
+pairs["TEXT minus word counts"] = metrics.compare(verdicts["TEXT"], counted)
 
 # %%
-settled = [name for name, (_, low, high) in pairs.items() if low > 0 or high < 0]
-title = f"{len(settled)} of {len(pairs)} differences are clear"
+decided = sum(pair.verdict != "undecided" for pair in pairs.values())
+title = f"{decided} of {len(pairs)} questions are decided"
 figure = plots.interval_bars(
-    list(pairs),
-    list(pairs.values()),
+    [f"{name}: {pair.verdict}" for name, pair in pairs.items()],
+    [pair.points for pair in pairs.values()],
     reference=0,
     reference_label="no difference",
     title=title,
-    xlabel=f"difference on {sizes['judging']} sentences (points), mean of seeds",
+    xlabel=f"points on {sizes['judging']} sentences, 95 % intervals over seeds and sentences",
 )
 plots.show(
     figure, alt=f"Differences in accuracy between starts and methods with intervals. {title}."
@@ -786,12 +855,13 @@ plots.show(
 
 # %% [markdown]
 # Same sentences, same number of trials, the same seeds: these columns may be compared. The methods differ by large
-# factors in what they train, and the more numbers did not win. Where an interval holds zero, the two tie, as far as
-# these sentences can tell; and then take the simplest.
+# factors in what they train; do more numbers win? An *undecided* pair is no tie: a difference as large as its interval
+# may be there, and nobody has seen it. Until somebody has, take the simplest.
 #
-# Look at the column of rates before you bury prefix tuning, though. Where a method chose the end of what it was offered,
-# a better rate may lie beyond. Two trials each are *fair*; they are no *search*. The verdict is about this budget, this
-# small model and these few sentences: the papers had thousands, and larger models.
+# Look at the column of rates before you bury a method, though. Where it chose the end of what it was offered, a better
+# rate may lie beyond. Two trials each are *equal*; they are no *search*. Nor are equal steps a fair race for everybody:
+# these runs have few, and a slow learner may only be slow. The verdict is about this budget, this small model and these
+# few sentences: the papers had thousands, and larger models.
 #
 # ## What you saw
 
@@ -802,7 +872,7 @@ for start in starts:
 tracking.record("start_spread_points", spread)
 tracking.record("one_row_accuracy", verdicts["length 1"].mean())
 tracking.record("longest_accuracy", verdicts[f"length {lengths[-1]}"].mean())
-tracking.record("longest_seconds_ratio", dearer)
+tracking.record("longest_seconds_ratio", slower)
 tracking.record("topics_gain_points", after - before)
 tracking.record("prompt_bytes", prompt_bytes)
 tracking.record("mixed_batch_difference", difference)
@@ -898,5 +968,5 @@ assert 2 < lead < 3
 # - **Rows that nobody wrote.** `prefix_projection=True` lets a network write the prefix, too, as in the paper.
 #
 # **Read.** Lester et al. (2021), section 3.2 with figure 3, on length and start; Li and Liang (2021), section 4 on the
-# method and 7.2 on length; Liu et al. (2021), section 3. The [guide](../../curriculum/guides/prompt_tuning.md) compares
+# method and its experiments on prefix length; Liu et al. (2021), section 3. The [guide](../../curriculum/guides/prompt_tuning.md) compares
 # soft prompts with the rest of the course.
