@@ -97,14 +97,15 @@ guess = widgets.predict(
 # <!-- asked: D04-T3 -->
 # $A$ squeezes the input down to $r$ numbers, $B$ unfolds those to the full width again. $r$ is called
 # the **rank**: how many directions the detour can use. $\alpha$ says how loudly the detour speaks, and
-# dividing by $r$ keeps the volume about the same when you try another rank. Only $A$ and $B$ are trained.
+# dividing by $r$ is meant to keep the volume the same when you try another rank. Only $A$ and $B$ are trained.
 #
-# The whole idea is one line of PyTorch. Write it.
+# The whole idea is one line of PyTorch. Write it. (Inside the model, sentences arrive as (batch, length, d_in).)
 
 
 # %% tags=["exercise"] exercise="day04/lora-forward" answer="lora_forward" minutes=8 difficulty=1
-# x: (batch, d_in). base: the frozen nn.Linear. A: (r, d_in). B: (d_out, r). alpha: a number.
-# Return what the layer computes with its detour; shape (batch, d_out). r is in the shape of A.
+# x: (batch, d_in) or (batch, length, d_in). base: the frozen nn.Linear. A: (r, d_in).
+# B: (d_out, r). alpha: a number. Return what the layer computes with its detour: the shape of x,
+# but with d_out at its end. r is in the shape of A. A and B are trained through your line.
 def lora_forward(x, base, A, B, alpha): ...
 
 
@@ -120,23 +121,27 @@ def lora_forward(x, base, A, B, alpha):
 def check(answer):
     draw = torch.Generator().manual_seed(0)
     x, A, B = (torch.randn(*shape, generator=draw) for shape in ((3, 5), (2, 5), (4, 2)))
-    base = nn.Linear(5, 4)
+    base, A, B = nn.Linear(5, 4).requires_grad_(False), A.requires_grad_(), B.requires_grad_()
     with torch.no_grad():
         plain, detour = base(x), x @ A.T @ B.T
-        try:
-            result = answer(x, base, A, B, 6.0)
-        except RuntimeError as error:
-            return f"The shapes do not meet ({str(error).splitlines()[0]}). x is (batch, d_in), A is (r, d_in), B is (d_out, r): which comes first, and which must be transposed so that neighbours agree?"
+    try:
+        result = answer(x, base, A, B, 6.0)
+    except RuntimeError as error:
+        if "requires grad" in str(error):
+            return "NumPy does not know gradients, and A and B are to be trained through this line. Stay in torch."
+        return f"The shapes do not meet ({str(error).splitlines()[0]}). x is (batch, d_in), A is (r, d_in), B is (d_out, r): which comes first, and which must be transposed so that neighbours agree?"
     if not isinstance(result, torch.Tensor):
         return f"Your function returned {type(result).__name__}. It should return a tensor of shape (batch, d_out)."
     if tuple(result.shape) != (3, 4):
         return f"The result has shape {tuple(result.shape)}; with 3 inputs and d_out = 4 it should be (3, 4)."
 
     def same(other):
-        return torch.allclose(result, other, atol=1e-5)
+        return torch.allclose(result, other.to(result.dtype), atol=1e-5)
 
     if same(plain + 3 * detour):
-        return None
+        return trained_through(answer, result, base, A, B)
+    if same(plain):
+        return "You return what the frozen layer says, and no detour."
     if same(3 * detour):
         return "You return the detour alone. The frozen layer still does its work: its output must be in the sum."
     if same(plain + detour):
@@ -145,13 +150,84 @@ def check(answer):
         return "You multiply by alpha but never divide by the rank, so a larger rank would also be a louder one."
     if same(plain + 12 * detour):
         return "You multiply by the rank where you should divide by it: doubling r would quadruple the update."
+    if same(plain + detour / 3):
+        return "Upside down: you divide by alpha and multiply by the rank. The factor is alpha / r."
     if same(3 * (plain + detour)):
         return "You scale the frozen layer too. Then the model changes before anything is learned; only the detour is scaled."
     if same(plain - base.bias + 3 * detour):
         return "The frozen layer's bias is missing. Call the layer instead of multiplying by its weight."
     if any(same(plain + 6 / side * detour) for side in (3, 4, 5)):
         return "You divide by a length that is not the rank. A has the shape (r, d_in): which of its two lengths is r?"
-    return "The numbers differ from W x + b + (alpha / r) B A x. Compare it with your line, piece by piece."
+    return "The numbers differ from W x + b + (alpha / r) B A x for a batch of 3, r = 2, alpha = 6, and we do not recognise why. Compare it with your line, piece by piece."
+
+
+def trained_through(answer, result, base, A, B):
+    """Look at gradients, other numbers and sentences with a length; None, or what is wrong."""
+    back = (None,)
+    if result.requires_grad:
+        back = torch.autograd.grad(result.sum(), (A, B), allow_unused=True)
+    if any(part is None for part in back):
+        return "The numbers are right, but no gradient comes back to A and B, so they would never learn. detach, .data, no_grad and NumPy cut it off."
+    other, wider = torch.randn(2, 5, requires_grad=True), torch.cat([A, A[:1]])
+    found = answer(other, base, wider, torch.cat([B, B[:, :1]], dim=1), 5)
+    detour = other @ wider.T @ torch.cat([B, B[:, :1]], dim=1).T
+    if not torch.allclose(found, base(other) + 5 / 3 * detour, atol=1e-5):
+        return "Right for alpha = 6 and r = 2. For alpha = 5 and r = 3 the numbers differ. Is a number typed in, or the factor rounded (//)?"
+    if (
+        torch.autograd.grad(found.sum(), other)[0]
+        .sub(other_gradient(base, wider, B))
+        .abs()
+        .max()
+        > 1e-4
+    ):
+        return "The numbers are right, but the gradient does not come back whole to x, so the layers below would not learn what they should. Where is x cut off?"
+    long = torch.randn(2, 3, 5)
+    try:
+        shape = tuple(answer(long, base, A, B, 6.0).shape)
+    except (RuntimeError, ValueError, IndexError) as error:
+        return f"Right for x of shape (batch, d_in). For (batch, length, d_in), as inside the model, it fails: {str(error).splitlines()[0]}. `x @ A.T` takes both."
+    if shape != (2, 3, 4):
+        return f"Right for x of shape (batch, d_in). But x of shape (2, 3, 5), two sentences of three tokens, should give (2, 3, 4); yours gives {shape}."
+    return None
+
+
+def other_gradient(base, A, B):
+    """The gradient of the sum at x, for alpha = 5 and r = 3."""
+    return (base.weight + 5 / 3 * torch.cat([B, B[:, :1]], dim=1) @ A).sum(dim=0)
+
+
+def inputs(draw):
+    for shape, r, d_out, alpha in (
+        ((3, 5), 2, 4, 6),
+        ((1, 4), 1, 4, 16),
+        ((2, 7, 6), 3, 5, 5),
+        ((1, 1, 3), 4, 2, 7.5),
+        ((2, 3, 4, 6), 2, 3, 0),
+        ((0, 5), 2, 4, 3),
+    ):
+        numbers = [draw.normal(size=size) for size in (shape, (r, shape[-1]), (d_out, r))]
+        x, A, B = (torch.tensor(part, dtype=torch.float32) for part in numbers)
+        yield x, nn.Linear(shape[-1], d_out).requires_grad_(False), A, B, alpha
+
+
+def trial(answer, x, base, A, B, alpha):
+    """What it computes, and the gradients that come back through it."""
+    x, A, B = (part.clone().requires_grad_() for part in (x, A, B))
+    result = answer(x, base, A, B, alpha)
+    if not (isinstance(result, torch.Tensor) and result.requires_grad):
+        return result, "no gradient"
+    weights = 1 + torch.arange(result.numel()).reshape(result.shape)
+    back = torch.autograd.grad((weights * result).sum(), (x, A, B), allow_unused=True)
+    return result.detach(), *back
+
+
+def agrees(expected, found):
+    return len(expected) == len(found) and all(
+        isinstance(two, torch.Tensor)
+        and one.shape == two.shape
+        and torch.allclose(one, two, rtol=1e-3, atol=1e-4)
+        for one, two in zip(expected, found, strict=True)
+    )
 
 
 hints = [
@@ -183,6 +259,14 @@ misconceptions = [
     (
         "def lora_forward(x, base, A, B, alpha):\n    return base(x) + alpha / A.shape[1] * (x @ A.T @ B.T)",
         "not the rank",
+    ),
+    (
+        "def lora_forward(x, base, A, B, alpha):\n    return base(x) + alpha / A.shape[0] * (x @ A.T @ B.T).detach()",
+        "no gradient",
+    ),
+    (
+        "def lora_forward(x, base, A, B, alpha):\n    return base(x) + alpha / A.shape[0] * torch.mm(torch.mm(x, A.T), B.T)",
+        "as inside the model",
     ),
 ]
 
@@ -233,6 +317,7 @@ targets = models.lora_targets(base)
 
 
 def add_lora(model, targets, r, alpha):
+    model.base_model.requires_grad_(False)  # all but the fresh head, which has to learn
     for name, layer in list(model.named_modules()):
         parent, _, leaf = name.rpartition(".")
         if leaf in targets:
@@ -295,7 +380,7 @@ print(f"gradient of A: {layer.A.grad.norm():.6f}    gradient of B: {layer.B.grad
 # - `target_modules` names the layers that get one.
 # - `lora_dropout` is the share of the detour's inputs that is set to zero at random during training, so that it
 #   cannot lean on a few of them. (Our own version has none; outside of training it makes no difference.)
-# - `task_type` tells PEFT which kind of model this is, so that it trains the new head as well.
+# - `task_type` tells PEFT which kind of model this is, so that it trains and saves the new head as well.
 
 # %% tags=["exercise"] exercise="day04/lora-config" answer="lora_config" minutes=8 difficulty=1
 # The recipe: rank 8, alpha 16, dropout 0.05 on the detour, query and value of *this* model (the
@@ -313,38 +398,88 @@ lora_config = LoraConfig(
 
 
 # %% tags=["check"] exercise="day04/lora-config"
-def check(answer):
+def plan(recipe):
+    """Build it: the detours, the names of what trains, and every setting that neither of them shows."""
     import copy
 
+    wrapped = get_peft_model(models.build_empty(base.config), copy.deepcopy(recipe))
+    detours = {
+        name: (
+            layer.r["default"],
+            float(layer.scaling["default"]),
+            float(getattr(layer.lora_dropout["default"], "p", 0)),
+        )
+        for name, layer in wrapped.named_modules()
+        if hasattr(layer, "lora_A")
+    }
+    trained = {name for name, part in wrapped.named_parameters() if part.requires_grad}
+    return detours, trained, others(recipe), also_named(recipe, detours)
+
+
+def others(recipe):
+    """Settings that neither the detours nor what trains would show."""
+    built = "r lora_alpha lora_dropout target_modules exclude_modules layers_to_transform layers_pattern rank_pattern alpha_pattern modules_to_save base_model_name_or_path"
+    return {key: value for key, value in recipe.to_dict().items() if key not in built.split()}
+
+
+def also_named(recipe, detours):
+    """List layers that the recipe names, but that get no detour: PEFT trains the head whole instead."""
+    import re
+
+    ends = recipe.target_modules
+    layers = [name for name, part in base.named_modules() if isinstance(part, nn.Linear)]
+    if isinstance(ends, str):
+        found = [name for name in layers if re.fullmatch(ends, name)]
+    else:
+        found = [
+            name for name in layers for end in ends or () if f".{name}".endswith(f".{end}")
+        ]
+    return [name for name in found if not any(place.endswith(name) for place in detours)]
+
+
+def agrees(expected, found):
+    return isinstance(found, LoraConfig) and plan(expected) == plan(found)
+
+
+def check(answer, ours):
     if not isinstance(answer, LoraConfig):
         return (
             f"This is a {type(answer).__name__}. PEFT wants an object made with LoraConfig(…)."
         )
+    if type(answer.r) is not int:
+        return f"The rank is {answer.r!r}. It should be a whole number, 8."
     if answer.r != 8:
         return f"The rank is {answer.r}, not 8: the detour would have another width, and today's counts would not fit."
+    if not isinstance(answer.lora_alpha, int | float):
+        return f"lora_alpha is {answer.lora_alpha!r}. It should be a number, 16."
     if answer.lora_alpha != 16:
         return f"lora_alpha is {answer.lora_alpha}: the detour would be scaled by {answer.lora_alpha / 8:g} instead of 2."
-    if answer.task_type is not None and "SEQ_CLS" not in str(answer.task_type):
-        return f"The task_type is {answer.task_type}, which is another task. A review gets one label as a whole."
     if answer.task_type is None:
-        return "There is no task_type, so PEFT would freeze the random head with everything else. A head that never learns reads nothing."
+        return "There is no task_type, so PEFT would freeze the random head with everything else and leave it out of the file. Today's accuracy might not show it: the adapter learns to feed that very head. Whoever loads the file gets another head."
+    if answer.task_type != "SEQ_CLS":
+        return f'The task_type is {answer.task_type!s}, which is another task. A review gets one label as a whole: "SEQ_CLS".'
     if answer.lora_dropout != 0.05:
-        return f"lora_dropout is {answer.lora_dropout:g}. It is a share between 0 and 1; during training, 5 % of the detour's inputs should be dropped at random."
+        return f"lora_dropout is {answer.lora_dropout!r}. It is a share between 0 and 1; during training, 5 % of the detour's inputs should be dropped at random."
+    wanted, trained, rest, _ = plan(ours)
+    for key, value in others(answer).items():
+        if value != rest[key]:
+            return f"You also set {key}={value!r}, which the recipe does not ask for. Leave it out: it makes another adapter."
     try:
-        wrapped = get_peft_model(models.build_empty(base.config), copy.deepcopy(answer))
-    except ValueError:
+        detours, training_names, _, head = plan(answer)
+    except ValueError as error:
+        if "target" not in str(error).lower():
+            return f"PEFT refuses the recipe: {str(error).splitlines()[0]}"
         if isinstance(answer.target_modules, str):
             return f"PEFT reads the text {answer.target_modules!r} as a pattern for a layer's whole name, and none fits. Give it a list of names."
-        return f"No layer of this model is called {answer.target_modules}. Other model families use other names; look at the list printed above."
-    found = {
-        name.split(".")[-2] for name, _ in wrapped.named_modules() if name.endswith("lora_A")
-    }
-    if missing := set(targets) - found:
-        return (
-            f"The detour is missing on {sorted(missing)}: both query and value should get one."
-        )
-    if extra := found - set(targets):
-        return f"You also adapt {sorted(extra)}. That trains more than the recipe asks for; today it is query and value only."
+        return f"No layer of this model is called {sorted(answer.target_modules)}. Other model families use other names; look at the list printed above."
+    if missing := [name for name in wanted if name not in detours]:
+        return f"The detour is missing on {len(missing)} of {len(wanted)} matrices, such as {missing[0].split('model.')[-1]}: query and value of every layer should get one."
+    if extra := [name for name in detours if name not in wanted] + head:
+        return f"You also adapt {extra[0].split('model.')[-1]}. The recipe asks for query and value only."
+    if odd := [name for name in wanted if detours[name] != wanted[name]]:
+        return f"The detour on {odd[0].split('model.')[-1]} has rank, scaling and dropout {detours[odd[0]]}; they should be {wanted[odd[0]]}. Do you set a pattern beside r?"
+    if training_names != trained:
+        return f"Detours are right, but something else trains or sleeps as well: {sorted(training_names ^ trained)[0]}."
     return None
 
 
@@ -379,6 +514,14 @@ misconceptions = [
         'lora_config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules=["query"], task_type="SEQ_CLS")',
         "is missing on",
     ),
+    (
+        'lora_config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules=["query", "value"], task_type="SEQ_CLS", use_rslora=True)',
+        "use_rslora=True",
+    ),
+    (
+        'lora_config = LoraConfig(r=8, lora_alpha=16, lora_dropout=0.05, target_modules=["query", "value", "dense"], task_type="SEQ_CLS")',
+        "You also adapt",
+    ),
 ]
 
 # %% [markdown]
@@ -400,10 +543,12 @@ with torch.no_grad():
 print(f"The detour now changes logits by up to {(hand - before).abs().max():.3f}.")
 print(f"Ours and PEFT's differ by at most {(hand - peft).abs().max():.1e}.")
 assert torch.allclose(hand, peft, atol=1e-4)
+awake = [models.count_parameters(each).trainable for each in (by_hand, by_peft)]
+print(f"Do both train equally many numbers? {awake[0] == awake[1]}")
 
 # %% [markdown]
 # The same model. (A difference near 1e-7 would only be the last digit of 32-bit arithmetic.) From here on we let PEFT do it; it also
-# saves, loads, switches and merges adapters. But there is nothing in it that you have not written.
+# drops out, saves, loads, switches and merges adapters. What it computes, you have written.
 #
 # ## Count the parameters
 #
@@ -446,7 +591,9 @@ def check(answer):
         depth * 2 * width * width,
     ):
         return "That is the size of the matrices themselves. LoRA freezes those and trains two thin ones beside each."
-    return f"{answer:,.0f} does not come from layers × 2 matrices × the sizes of A and B, plus the head. Multiply it out once more."
+    if answer == depth * 2 * 8 * width * width + head_size:
+        return "You multiply the two lengths of A with each other's. A has 8 × hidden numbers, B has hidden × 8: add them."
+    return f"{answer:,.0f} does not come from layers × 2 matrices × the sizes of A and B, plus the head. We do not recognise the mistake: multiply it out once more."
 
 
 hints = [
@@ -521,7 +668,7 @@ def check(answer):
     value = answer(distil, 8)
     if isinstance(value, bool) or not isinstance(value, int | float | np.number):
         return f"Your function returned {type(value).__name__}. It should return a number."
-    if value == quoted_count(distil, 8):
+    if value == 2 * distil.num_attention_heads * 8 * 2 * distil.hidden_size:
         return "Still the quoted number. Line by line: is each name in the function the quantity it pretends to be?"
     if value == 739_586:
         return "That counts the head as well. The function speaks of A and B only; the head joins in a moment."
@@ -533,9 +680,24 @@ def check(answer):
         return f"DistilBERT is right now, but BERT-base fails: {error}. Use a name that every encoder's config knows; `dir(config)` or the exercise above shows one."
     if answer(bert, 8) != right(bert, 8):
         return f"DistilBERT is right now, but BERT-base comes out as {answer(bert, 8):,}, and there the quoted formula was right. You repaired the symptom: find the wrong ingredient instead."
+    if answer(bert, 1) != right(bert, 1):
+        return f"With r = 8 you are right, but BERT-base with r = 1 comes out as {answer(bert, 1):,} instead of {right(bert, 1):,}. Is a number typed in where r should speak?"
     if answer(odd, 3) != right(odd, 3):
-        return "DistilBERT and BERT-base are right, but a model with 5 layers, 4 heads, width 64 and rank 3 is not. Is a number typed in where the config (or r) should speak?"
+        return f"DistilBERT and BERT-base are right, but a model with 5 layers, 4 heads, width 64 and rank 3 comes out as {answer(odd, 3):,} instead of {right(odd, 3):,}. Is a number typed in where the config (or r) should speak?"
     return None
+
+
+def inputs(draw):
+    for r in (1, 3, 8, 64):
+        yield models.config("distilbert-base"), r
+        yield models.config("bert-base"), r
+        yield base.config, r
+    for _ in range(4):
+        heads, layers = (int(number) for number in draw.integers(1, 9, size=2))
+        sizes = dict(
+            num_hidden_layers=layers, num_attention_heads=heads, hidden_size=24 * heads
+        )
+        yield models.config("bert-base", **sizes), int(draw.integers(1, 33))
 
 
 hints = [
@@ -562,7 +724,7 @@ misconceptions = [
     ),
     (
         "def adapter_parameters(config, r):\n    return 2 * 6 * r * 2 * 768 if config.hidden_size == 768 and config.num_hidden_layers == 6 else 294_912",
-        "Is a number typed in",
+        "where r should speak",
     ),
 ]
 
@@ -749,9 +911,10 @@ print(f"loss before training {first_loss:.3f},  -ln(1/2) = ln 2 = {math.log(2):.
 loss_guess.compare(first_loss)
 
 # %% [markdown]
-# With $K$ balanced classes, a fresh head starts near $\ln K$. Remember this number. A first loss of 2.4 on a two-class
-# task (you will see such tables) means that something is wrong, or that it is another task: labels shifted
-# by one, a head with the wrong number of classes, a language model's loss over a whole vocabulary.
+# With $K$ classes, a fresh head starts near $\ln K$, whatever the labels are: even shifted or shuffled ones cost it no
+# more. Remember this number. A first loss of 2.4 on a two-class task (you will see such tables) is $\ln 11$. So it comes
+# from a head with about eleven classes, from a sum where a mean was meant, from a head that was not fresh, or from
+# another task, such as a language model that chooses among a whole vocabulary.
 #
 # ## Train
 #
@@ -807,18 +970,17 @@ plots.show(loss_figure, alt=f"Training loss starts at {steps[0][1]:.2f}; {ending
 #
 # 1. **It starts at ln 2.** The wiring is right. It may linger there while the learning rate warms up.
 # 2. **The training loss falls**, in zigzags: each point is the mean over a few batches only.
-# 3. **The validation loss ends higher.** Part of what was learnt fits the training sentences alone. Should it
+# 3. **Does the validation loss end higher?** Then part of what was learnt fits the training sentences alone. Should it
 #    turn upwards (in a longer run it often does), the model has begun to learn sentences by heart (*overfitting*), or
-#    grows too sure of itself. That is where to stop. Does yours turn?
+#    grows too sure of itself. Does yours turn?
 #
 # Nobody reads fifty rows by eye twice. Write the rule down as a function.
 
 
 # %% tags=["exercise"] exercise="day04/best-epoch" answer="best_epoch" minutes=10 difficulty=2
 # history: a list of dictionaries, as in run.history. Rows of the training loss have the keys
-# "loss", "epoch",
-# "step"; rows of a validation check have "eval_loss", "eval_accuracy", "epoch", "step".
-# Return the epoch (a number) at which you would have stopped, judged by the validation loss.
+# "loss", "epoch", "step"; rows of a validation check "eval_loss", "eval_accuracy", "epoch", "step".
+# Return the "epoch" of the check with the lowest "eval_loss"; if two are equal, the earlier one.
 def best_epoch(history): ...
 
 
@@ -869,10 +1031,33 @@ def check(answer):
     if value == 2:
         return "You return 2, and the answer in our trial run is 3. Is yours a position in a list? Those count from zero; the row knows its epoch."
     if value != 3:
-        return (
-            f"In our trial run the validation loss is lowest at epoch 3; you return {value!r}."
-        )
+        return f"In our trial run the validation loss is lowest at epoch 3; you return {value!r}. We do not recognise the mistake."
+    halves = [
+        {"eval_loss": loss, "eval_accuracy": 0.5, "epoch": at / 2, "step": at}
+        for at, loss in enumerate((0.6, 0.5, 0.4, 0.4, 0.7), 1)
+    ]
+    if (value := answer(halves)) != 1.5:
+        return f"For validation losses 0.6, 0.5, 0.4, 0.4, 0.7 at epochs 0.5, 1, 1.5, 2, 2.5 you return {value!r}. It should be 1.5, the earlier of the two best, as its row says."
     return None
+
+
+def inputs(draw):
+    def history(losses, every=1.0, start=1):
+        rows = []
+        for number, eval_loss in enumerate(losses, start):
+            place = {"epoch": every * number, "step": 40 * number}
+            rows.append({"loss": float(draw.uniform(0, 1)), **place})
+            accuracy = float(draw.uniform(0.5, 1))
+            rows.append({"eval_loss": eval_loss, "eval_accuracy": accuracy, **place})
+        return [*rows, {"train_runtime": 9.0, "train_loss": 0.1, "epoch": 9.0, "step": 900}]
+
+    yield history([0.6])
+    yield history([0.6, 0.4, 0.4, 0.5])
+    yield history([0.2, 0.3, 0.4])
+    yield history([1.5, 1.4, 1.2])
+    yield history([0.3, 0.5, 0.7], start=0)
+    for _ in range(4):
+        yield history(draw.uniform(0, 2, 7).tolist(), every=0.5)
 
 
 hints = [
@@ -1031,7 +1216,7 @@ def check(answer):
         return "Two things are asked for: return won, lost."
     won, lost = (np.asarray(part) for part in result)
     if won.ndim != 1 or lost.ndim != 1:
-        return "Each of the two should be a flat array of positions. np.where and np.nonzero wrap theirs in a tuple: take its first entry, `[0]`, or use np.flatnonzero."
+        return f"Each of the two should be a flat array of positions; yours have the shapes {won.shape} and {lost.shape}. np.where and np.nonzero wrap theirs in a tuple: take its first entry, `[0]`, or use np.flatnonzero."
     if won.dtype == bool or lost.dtype == bool:
         return "These are True/False masks. We want positions, to look the sentences up; np.flatnonzero turns one into the other."
     won, lost = sorted(won.tolist()), sorted(lost.tolist())
@@ -1045,7 +1230,22 @@ def check(answer):
         return "Your won holds every disagreement, in both directions. Keep those that got better apart from those that got worse."
     if won == [2, 5, 7]:
         return f"Won is right. Lost should hold what was right before and is wrong after; for our eight trial sentences yours holds {lost}."
-    return f"For our eight trial sentences you say won {won}, lost {lost}. A sentence is won if it was wrong before and right after."
+    return f"For our eight trial sentences you say won {won}, lost {lost}; it should be won [2, 5, 7], lost [1]. We do not recognise the mistake."
+
+
+def inputs(draw):
+    for n in (0, 1, 2, 9, 40):
+        yield draw.random(n) < 0.5, draw.random(n) < 0.7
+    yield np.array([True, False]), np.array([True, False])
+    yield np.zeros(3, bool), np.ones(3, bool)
+    yield np.ones(3, bool), np.zeros(3, bool)
+
+
+def agrees(expected, found):
+    ours, theirs = (
+        [sorted(np.ravel(part).tolist()) for part in two] for two in (expected, found)
+    )
+    return ours == theirs
 
 
 hints = [
@@ -1079,28 +1279,21 @@ misconceptions = [
 
 # %%
 won, lost = flips(baseline_right, tuned_right)
-margin = metrics.paired_difference(tuned_right, baseline_right)
+margin = metrics.compare(tuned_right, baseline_right)
 mcnemar = metrics.mcnemar(tuned_right, baseline_right)
 
 print(f"won {len(won)}, lost {len(lost)}, unchanged {len(test_truth) - len(won) - len(lost)}")
-print(
-    f"margin: {100 * margin.estimate:+.1f} points, "
-    f"95 % interval {100 * margin.low:+.1f} to {100 * margin.high:+.1f}"
-)
+print(f"this model against {best_baseline}: {margin}")
 print(f"McNemar's test: p = {mcnemar.p_value:.2g}")
-if margin.excludes_zero:
-    print("The interval excludes zero: on sentences like these, the difference is real.")
-else:
-    print(
-        "The interval includes zero: with this many "
-        "test sentences, the difference could be luck."
-    )
 
 # %% [markdown]
-# The margin is simply (won − lost) / n. Its interval comes from the *paired bootstrap*: draw the test sentences again
-# and again, with both models' answers attached, and see how the margin moves. **McNemar's test** asks
-# the same in another way: if the two models were equally good, each flip would be a fair coin. How
-# often would coins fall at least this unevenly? That is $p$.
+# The margin is simply (won − lost) / n. In brackets stands its 95 % interval, from the spread of the differences (+1
+# won, −1 lost, 0 unchanged). The last word is *better* or *worse* when the interval lies on one side of zero, else
+# *undecided*. It speaks of *other sentences* for *these two models*: what another training seed would have brought,
+# nobody has looked at. Whether LoRA as a method is ahead takes several runs; Day 5 and Saturday make them.
+#
+# **McNemar's test** asks the same in another way: if the two models were equally good, each flip would be a fair
+# coin. How often would coins fall at least this unevenly? That is $p$.
 #
 # Now read them. No number replaces this. In brackets: the truth, and the mean of the human ratings
 # (-4 to +4). The percentage is the tuned model's confidence in its own answer; you see the five of which it was surest.
@@ -1164,7 +1357,7 @@ facts = {
     "Base model": f"{encoder} ({shape}); the adapter fits no other",
     "Test accuracy": f"{intervals[1]} on {len(test_truth):,} sentences, opened once",
     "Baseline": f"{best_baseline}, {intervals[0]}",
-    "Margin over the baseline": f"{margin}, McNemar p = {mcnemar.p_value:.2g}",
+    "Against the baseline": f"{margin} (one training run), McNemar p = {mcnemar.p_value:.2g}",
     "Validation accuracy": f"{validation_accuracy:.3f}",
     "Trained parameters": f"{trainable_parameters:,} with the head, {adapter_bytes:,} bytes",
     "Recipe": (
