@@ -9,6 +9,7 @@ from ..core import files, settings, timetable
 from ..core.settings import (
     LabError,
     Settings,
+    computes_bf16,
     current,
     device,
     is_interactive,
@@ -22,7 +23,9 @@ from ..progress import archive
 from . import exercise
 
 # What lesson cells call by the name `settings`.
-__all__ = ["LabError", "Settings", "current", "device", "is_interactive", "log_event", "pick", "start"]
+__all__ = [
+    "LabError", "Settings", "computes_bf16", "current", "device", "is_interactive", "log_event", "pick", "start",
+]  # fmt: skip
 MOUNT = "from google.colab import drive; drive.mount('/content/drive')"
 PACK = "from labhelpers.progress import archive; archive.pack('my_progress.zip')"
 
