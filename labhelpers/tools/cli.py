@@ -25,9 +25,10 @@ app.add_typer(progress_app, name="progress")
 @app.command()
 def prepare() -> None:
     """Fetch and verify models and data; make sure Jupyter finds this environment. Safe to repeat."""
-    from ..data import assets
+    from ..data import assets, samples
 
     assets.prepare()
+    samples.write()
 
 
 @app.command()
@@ -40,10 +41,12 @@ def start(
     from ..progress import routine
     from . import start_page
 
-    page = start_page.write_notebook()
+    folder, page = start_page.desk(), start_page.write_notebook()
+    if folder != current().root:
+        typer.echo(f"The course's own folder is read-only: your copies of its notebooks are in {folder}.")
     routine.morning(say=typer.echo)
     command = [sys.executable, "-m", "jupyterlab", "--ServerApp.ip=127.0.0.1", f"--port={port}"]
-    command += [f"--ServerApp.root_dir={current().root}", f"--LabApp.default_url=/lab/tree/{page}"]
+    command += [f"--ServerApp.root_dir={folder}", f"--LabApp.default_url=/lab/tree/{page}"]
     # The address with its token is logged as critical; the dozen lines before it only worry people.
     command += ["--ServerApp.log_level=WARN", "--LabApp.log_level=WARN"]
     # No news and no version check: the course asks nothing of the network after set-up.
@@ -61,18 +64,18 @@ def doctor(
 ) -> None:
     """Examine this machine and say how to repair what is wrong."""
     from rich.console import Console
+    from rich.text import Text
 
     from . import doctor as checks
 
     console = Console()
     findings = checks.examine()
     for finding in findings:
-        mark = "[green]ok  [/]" if finding.ok else "[red]FIX [/]"
-        console.print(
-            f"{mark} {finding.what}: {finding.found}" + (f"\n       {finding.fix}" if finding.fix else "")
-        )
+        mark = Text("ok  ", "green") if finding.ok else Text("FIX ", "red")
+        fix = f"\n       {finding.fix}" if finding.fix else ""
+        console.print(mark, Text(f"{finding.what}: {finding.found}{fix}"))  # a folder [old] is no markup
     if speed:
-        _print_speed(console)
+        _print_speed()
     if not all(finding.ok for finding in findings):
         raise typer.Exit(1)
 
@@ -369,11 +372,29 @@ def journal(
 
 
 @app.command()
-def mlflow() -> None:
+def mlflow(
+    port: Annotated[int, typer.Option(help="Port to serve on; a free one is found if it is taken.")] = 5000,
+) -> None:
     """Open the MLflow UI over your runs, on this machine only."""
     from ..training import tracking
 
-    raise typer.Exit(subprocess.call(tracking.ui_command()))
+    tracking.make_ready()
+    free = tracking.free_port(port)
+    taken = "" if free == port else f"Port {port} is taken, by another program. "
+    typer.echo(f"{taken}Your runs: http://127.0.0.1:{free} (in some seconds). Stop it with Ctrl-C.")
+    try:
+        code = subprocess.call(tracking.ui_command(free))
+    except KeyboardInterrupt:
+        return
+    raise LabError(f"MLflow's page ended by itself (exit code {code}); its last lines above say why.")
+
+
+@app.command()
+def update() -> None:
+    """Bring the course up to date; what you worked in and the update changes stays beside it as NAME.mine1.ipynb."""
+    from . import update as updating
+
+    _print_lines(updating.update())
 
 
 def _wishes(stated: dict[str, Any], quiz: bool) -> dict[str, Any]:
@@ -438,20 +459,23 @@ def _print_problems() -> None:
         typer.echo(problem, err=True)
 
 
-def _print_speed(console: object) -> None:
+def _print_speed() -> None:
     from ..core import timetable
     from ..core.settings import current
     from . import doctor as checks
 
     rates = checks.rates()
-    console.print(
-        f"     Speed: {rates['float32']:.0f} GFLOP/s in fp32, {rates['bfloat16']:.0f} GFLOP/s in bf16"
+    half = (
+        f"{rates['bfloat16']:.0f} GFLOP/s in bf16"
+        if "bfloat16" in rates
+        else "no units for bf16: lessons use fp32"
     )
-    console.print(f"     Profile: {current().profile} (set LAB_PROFILE to choose another)")
+    typer.echo(f"     Speed: {rates['float32']:.0f} GFLOP/s in fp32, {half}")
+    typer.echo(f"     Profile: {current().profile} (set LAB_PROFILE to choose another)")
     for day in timetable.lessons():
         minutes = timetable.predicted_minutes(day["id"])
         if minutes is not None:
-            console.print(f"     {timetable.label(day)}: about {minutes:.1f} minutes of computing here")
+            typer.echo(f"     {timetable.label(day)}: about {minutes:.1f} minutes of computing here")
 
 
 def main() -> None:
