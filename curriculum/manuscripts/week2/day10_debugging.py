@@ -112,20 +112,25 @@ def attempt(run):
 # ## Overfitting, and stopping in time
 #
 # <!-- asked: D10-T3 -->
-# A recipe that one can read in many places: *to see overfitting, raise the learning rate*. We shall cook it, and
+# A recipe that one can read in many places: *to see overfitting, raise the learning rate*. We shall try it, and
 # beside it the other one: *few examples, many epochs*. Both start from the same few sentences, the same model
-# and the same seed. Everything is judged on sentences that neither has seen.
+# and the same seed. Everything is judged on sentences that neither has seen. A second set of those, the *jury*,
+# chooses nothing all day.
 
 # %%
 reviews = data.prepared("sentiment")
 few = reviews["train"].select(range(settings.pick(smoke=64, cpu=128)))
-fresh = reviews["validation"].select(range(settings.pick(smoke=60, cpu=160)))
+judges = settings.pick(smoke=60, cpu=160)
+fresh = reviews["validation"].select(range(judges))
+spare = len(reviews["train"]) - judges  # nothing is trained on these today
+jury = reviews["train"].select(range(spare, len(reviews["train"])))
 truth = np.array(fresh["label"][:])
 
 tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
 collator = DataCollatorWithPadding(tokenizer)
-tokens = data.tokenize(DatasetDict(few=few, fresh=fresh), tokenizer, max_length=64)
-print(f"{len(few)} sentences to learn from, {len(fresh)} new ones to judge by")
+parts = DatasetDict(few=few, fresh=fresh, jury=jury)
+tokens = data.tokenize(parts, tokenizer, max_length=64)
+print(f"{len(few)} sentences to learn from, {len(fresh)} new ones, a jury of {len(jury)}")
 
 # %% [markdown]
 # All dropout is off today. It throws dice, and when you compare a broken run with a mended one you want them to
@@ -189,7 +194,7 @@ calm = make_trainer(
     "too-long",
     lora_model(every_matrix),
     tokens["few"],
-    tokens["fresh"],
+    {"fresh": tokens["fresh"], "jury": tokens["jury"]},
     num_train_epochs=epochs,
     learning_rate=rate,
 )
@@ -219,7 +224,7 @@ hot_guess.compare(per_epoch(too_hot, "loss")[-1])
 # %%
 curves = {
     "many epochs: training": per_epoch(too_long, "loss"),
-    "many epochs: new sentences": per_epoch(too_long, "eval_loss"),
+    "many epochs: new sentences": per_epoch(too_long, "eval_fresh_loss"),
     "rate × 100: training": per_epoch(too_hot, "loss"),
     "rate × 100: new sentences": per_epoch(too_hot, "eval_loss"),
 }
@@ -227,8 +232,8 @@ curves = {
 # %%
 ends = {name: values[-1] for name, values in curves.items()}
 title = (
-    f"Many epochs learn by heart ({ends['many epochs: training']:.2g}); "
-    f"a huge rate learns nothing ({ends['rate × 100: training']:.2g})"
+    f"Training loss at the end: {ends['many epochs: training']:.2g} after many epochs, "
+    f"{ends['rate × 100: training']:.2g} with 100 times the rate"
 )
 figure = plots.lines(
     range(1, epochs + 1), curves, log_y=True, title=title, xlabel="epoch", ylabel="loss"
@@ -239,23 +244,17 @@ plots.show(
 )
 
 # %% [markdown]
-# Two illnesses that have nothing in common. The run with **many epochs** has learnt its few sentences by heart:
-# its training loss goes to zero, and on new sentences the loss turns round and climbs. That is overfitting. The
-# run with **the huge rate** never fits *anything*, not even the sentences it sees in every epoch. To overfit you
-# must first fit.
+# Two illnesses that have nothing in common. **Many epochs** teach the few sentences by heart: the training loss
+# goes to zero, and on new sentences the loss turns and climbs. That is overfitting. **The huge rate** never fits
+# *anything*, not even the sentences it sees in every epoch. To overfit you must first fit.
 #
-# (Both show a bad validation loss. That is why the look is called *curves*, with an s.) As alarms, in two lines:
+# (Both show a bad validation loss. That is why the look is called *curves*, with an s.) The second one as an alarm:
 
 
 # %%
 def never_fitted(run):
     """The training loss ends no lower than a coin's."""
     return per_epoch(run, "loss")[-1] > 0.9 * math.log(2)
-
-
-def overfitted(losses):
-    """The last validation loss is clearly worse than the best one."""
-    return losses[-1] > 1.1 * min(losses)
 
 
 case("rate too high", "curves", never_fitted(too_hot), never_fitted(too_long))
@@ -356,7 +355,24 @@ def check(answer):
         return (
             "It still hunts for the greatest loss: one argument tells it that more is better."
         )
+    usual = training.arguments("judge", eval_strategy="epoch", **each_epoch).to_dict()
+    asked = {"load_best_model_at_end", "metric_for_best_model", "greater_is_better"}
+    asked |= {"save_total_limit"}
+    more = [name for name, value in args.to_dict().items() if usual[name] != value]
+    if more := [name for name in more if name not in asked]:
+        return f"The weights would be the right ones, but your dictionary also changes {', '.join(more)}, and then this run is no longer the one above, mended. Leave that out."
     return None
+
+
+def agrees(expected, found):
+    def meaning(answer):
+        chosen = {"eval_strategy": "epoch"} | each_epoch | answer
+        args = training.arguments("judge", **chosen).to_dict()
+        args["metric_for_best_model"] = str(args["metric_for_best_model"]).removeprefix("eval_")
+        return args | {"save_total_limit": None}
+
+    wanted, (made, _) = meaning(expected), attempt(lambda: meaning(found))
+    return made == wanted
 
 
 hints = [
@@ -403,28 +419,44 @@ best_losses, right = per_epoch(in_time, "eval_loss"), per_epoch(in_time, "eval_a
 print(f"stopped after epoch {len(best_losses)} of {epochs}, kept epoch {kept}")
 print(f"{'':22}loss on new sentences   accuracy")
 print(f"{'kept':<22}{best_losses[kept - 1]:>21.3f}{right[kept - 1]:>11.1%}")
-end_loss = per_epoch(too_long, "eval_loss")[-1]
-end_right = per_epoch(too_long, "eval_accuracy")[-1]
+end_loss = per_epoch(too_long, "eval_fresh_loss")[-1]
+end_right = per_epoch(too_long, "eval_fresh_accuracy")[-1]
 print(f"{'after all epochs':<22}{end_loss:>21.3f}{end_right:>11.1%}")
 
 # %% [markdown]
 # Compare the two columns before you praise the medicine. Early stopping repairs the *loss*, which means: how
 # sure the model is when it is wrong. On so few sentences the accuracy says little about it.
 #
-# One honest footnote: these sentences have now chosen the epoch, so their loss at that epoch is a little too kind.
+# And these sentences have now chosen the epoch, so at that epoch they cannot complain. An alarm that shall be able to
+# ring must ask somebody who chose nothing: the jury. Are the weights that you *hold in the end* clearly worse, to
+# the jury, than those of its own best epoch?
+
 
 # %%
-case(
-    "trained too long",
-    "curves",
-    overfitted(per_epoch(too_long, "eval_loss")),
-    overfitted(best_losses[:kept]),
+def held_loss(trainer, part):
+    """The loss of the weights that the trainer holds now."""
+    logits = torch.tensor(training.predict(trainer.model, tokens[part]))
+    labels = torch.tensor(tokens[part]["labels"][:])
+    return torch.nn.functional.cross_entropy(logits, labels).item()
+
+
+def overfitted(trainer):
+    return held_loss(trainer, "jury") > 1.1 * min(jury_losses)
+
+
+jury_losses = per_epoch(too_long, "eval_jury_loss")
+print(
+    f"the jury: {min(jury_losses):.3f} in its best epoch; {held_loss(calm, 'jury'):.3f} after "
+    f"all epochs; {held_loss(mended, 'jury'):.3f} for what early stopping kept"
 )
+
+# %%
+case("trained too long", "curves", overfitted(calm), overfitted(mended))
 case(
     "stopping upside down",
     "curves",
-    losses[kept_epoch(careful) - 1] > min(losses),
-    best_losses[kept - 1] > min(best_losses),
+    held_loss(careful, "fresh") > 1.01 * min(losses),
+    held_loss(mended, "fresh") > 1.01 * min(best_losses),
 )
 
 # %% [markdown]
@@ -532,8 +564,8 @@ allowed = 400
 whole_fits = child(allowed, size)
 
 # %% [markdown]
-# There it is, and this notebook is still alive. The message names the straw, not the load: the piece that did
-# not fit any more may be small. What filled the memory before it?
+# This notebook is still alive. The message names the piece that did not fit any more, and that one may be small.
+# What filled the memory before it?
 #
 # Day 6 counted: weights, gradients, optimiser state, and the **activations** that the forward pass leaves for the
 # way back. Only those depend on the batch. How many sentences at once leave room for the gradients as well?
@@ -594,26 +626,26 @@ def accumulate(model, parts):
 
 
 # %% tags=["check"] exercise="day10/accumulate"
-def check(answer):
-    import types
+class Toy(torch.nn.Module):
+    """A small classifier that keeps count: forward passes, sentences at once, when gradients came."""
 
-    class Toy(torch.nn.Module):
-        def __init__(self):
-            super().__init__()
-            torch.manual_seed(0)
-            self.layer, self.forwards, self.order, self.largest = (
-                torch.nn.Linear(3, 2),
-                0,
-                [],
-                0,
-            )
+    def __init__(self, seed=0):
+        super().__init__()
+        torch.manual_seed(seed)
+        self.layer = torch.nn.Linear(3, 2)
+        self.forwards, self.order, self.largest = 0, [], 0
 
-        def forward(self, x, labels):
-            self.forwards, self.largest = self.forwards + 1, max(self.largest, len(x))
-            loss = torch.nn.functional.cross_entropy(self.layer(x), labels)
+    def forward(self, x, labels):
+        from types import SimpleNamespace
+
+        self.forwards, self.largest = self.forwards + 1, max(self.largest, len(x))
+        loss = torch.nn.functional.cross_entropy(self.layer(x), labels)
+        if loss.requires_grad:
             loss.register_hook(lambda _: self.order.append(self.forwards))
-            return types.SimpleNamespace(loss=loss)
+        return SimpleNamespace(loss=loss)
 
+
+def check(answer):
     draw = torch.Generator().manual_seed(1)
     x, labels = torch.randn(8, 3, generator=draw), torch.tensor([0, 1, 1, 0, 1, 1, 0, 0])
     parts = [{"x": x[at : at + 2], "labels": labels[at : at + 2]} for at in range(0, 8, 2)]
@@ -640,7 +672,7 @@ def check(answer):
     if same(last) or same(last / 4):
         return "Only the last part's gradient is left. Something inside the loop wipes out what the parts before have added."
     if not same(wanted):
-        return "The gradient is not the large batch's. With equal parts, the mean over all examples is the mean of the parts' means."
+        return f"For four parts of two examples the gradient is not the large batch's: it begins with {made.flatten()[0]:.4f} instead of {wanted.flatten()[0]:.4f}. We do not recognise the mistake. With equal parts, the mean over all examples is the mean of the parts' means."
     if toy.largest > 2:
         return "The gradient is right, but you put the parts together again: the model saw the whole batch at once, and so did the memory."
     if toy.order[0] > 1:
@@ -652,6 +684,38 @@ def check(answer):
     ):
         return "A gradient that an earlier step had left was added to yours. Begin with none."
     return None
+
+
+def inputs(draw):
+    for count, size, stale in ((1, 3, True), (2, 4, False), (3, 1, True), (5, 2, True)):
+        x = torch.tensor(draw.normal(size=(count, size, 3)), dtype=torch.float32)
+        labels = torch.tensor(draw.integers(0, 2, (count, size)))
+        parts = [{"x": one, "labels": two} for one, two in zip(x, labels, strict=True)]
+        yield parts, stale
+
+
+def trial(answer, parts, stale):
+    model = Toy(seed=3)
+    if stale:
+        model.layer.weight.grad = torch.full_like(model.layer.weight, 0.5)
+    answer(model, parts)
+    weights = [weight.detach() for weight in model.parameters()]
+    gradients = [
+        None if w.grad is None else w.grad.round(decimals=5) for w in model.parameters()
+    ]
+    memory_used = {"largest": model.largest, "forwards before a backward": model.order[:1]}
+    return {"gradients": gradients, "weights": weights, **memory_used}
+
+
+def agrees(expected, found):
+    def near(one, other):
+        return other is not None and torch.allclose(one, other, atol=3e-5)
+
+    rest = {"largest", "forwards before a backward"}
+    lists = all(
+        all(map(near, expected[name], found[name])) for name in ("gradients", "weights")
+    )
+    return lists and all(expected[name] == found[name] for name in rest)
 
 
 hints = [
@@ -827,6 +891,12 @@ def check(answer):
         )
         return float(made)
 
+    leaf = logits.clone().requires_grad_(True)
+    if not getattr(
+        answer(SequenceClassifierOutput(logits=leaf), labels, 6), "requires_grad", False
+    ):
+        return "The Trainer calls backward() on what you return, and from yours no gradient flows back to the logits: stay in torch, without item(), detach() or NumPy."
+
     uneven = contribution(slice(0, 4), 6) + contribution(slice(4, 6), 6)
     parts_means = sum(
         torch.nn.functional.cross_entropy(logits[rows], labels[rows]).item()
@@ -848,6 +918,29 @@ def check(answer):
     if not math.isclose(contribution(slice(0, 6), torch.tensor(6)), mean, rel_tol=1e-4):
         return "The Trainer passes the number as a tensor, and then your result is another one."
     return None
+
+
+def inputs(draw):
+    for classes, count in ((2, 6), (3, 1), (5, 4)):
+        logits = torch.tensor(draw.normal(0, 2, (count, classes)), dtype=torch.float32)
+        labels = torch.tensor(draw.integers(0, classes, count))
+        for together in (None, count, count + 7, torch.tensor(3 * count)):
+            yield logits, labels, together
+
+
+def trial(answer, logits, labels, together):
+    from transformers.modeling_outputs import SequenceClassifierOutput
+
+    leaf = logits.clone().requires_grad_(True)
+    made = answer(SequenceClassifierOutput(logits=leaf), labels, num_items_in_batch=together)
+    made.backward()
+    return made.item(), leaf.grad
+
+
+def agrees(expected, found):
+    return math.isclose(expected[0], found[0], rel_tol=1e-4) and torch.allclose(
+        expected[1], found[1], rtol=1e-4, atol=1e-6
+    )
 
 
 hints = [
@@ -1002,7 +1095,7 @@ print(
 )
 
 # %% [markdown]
-# Next to nothing, and you should say so when you find it. Where the task is easy, copies have little to give.
+# If that is next to nothing, say so. Where the task is easy, copies have little to give.
 #
 # Here is how it becomes serious. A team has too few sentences, so they *augment*: each sentence four times, in
 # light disguise. They look for exact copies and find none. Then they split.
@@ -1062,10 +1155,10 @@ plots.show(
 
 # %% [markdown]
 # <!-- asked: D10-T7 -->
-# Admire the score, and then look at *their* line. It follows the training loss down, epoch by epoch, while the loss
-# on really new sentences climbs. **The leak has switched off the alarm**: early stopping watches their line, and on
-# it nothing ever turns. A leak does not only flatter the result, it blinds the tool with which you would choose
-# epochs, rank and learning rate.
+# Admire the score, and then look at *their* line. In our run it followed the training loss down, epoch by epoch, while
+# the loss on really new sentences did not. **The leak switches off the alarm**: early stopping watches their line,
+# where memorising pays and nothing turns. A leak does not only flatter the result, it blinds the tool with which
+# you would choose epochs, rank and learning rate.
 #
 # <!-- asked: D10-T8 -->
 # The cure is to let the *text* decide on which side it goes, not its row. Turn the fingerprint into a number,
@@ -1090,7 +1183,9 @@ def side_of(text):
 
 # %% tags=["check"] exercise="day10/side-of"
 def check(answer):
-    texts = [f"sentence number {number} about a film" for number in range(2000)]
+    import inspect
+
+    texts = [f"sentence number {number} about a film" for number in range(1000)]
     sides = [answer(text) for text in texts]
     odd = next((side for side in sides if side not in ("train", "validation")), None)
     if odd is not None or None in sides:
@@ -1101,14 +1196,38 @@ def check(answer):
         return "A shouted copy went to the other side: capitals still count."
     if any(answer(text) != answer("  " + text.replace(" ", "  ")) for text in texts):
         return "A copy with wider spaces went to the other side: white space still counts."
-    if "hash" in getattr(getattr(answer, "__code__", None), "co_names", ()):
+    code = getattr(inspect.unwrap(answer), "__code__", None)
+    if {"hash", "__hash__"} & set(getattr(code, "co_names", ())):
         return "Python's own hash() is salted anew at every start: tomorrow the same text would be on another side."
     share = sides.count("train") / len(sides)
     if not 0.75 <= share <= 0.85:
-        return f"{share:.0%} of 2,000 texts went to train. It should be about 80 %."
+        return f"{share:.0%} of 1,000 texts went to train. It should be about 80 %."
     if len({answer(f"aaaa {number} bbbb") for number in range(1000, 1100)}) == 1:
         return "A hundred texts of one length all went to the same side: the side depends on something other than the whole text."
     return None
+
+
+def inputs(draw):
+    yield [f"{number} good reasons not to see this film" for number in range(300)]
+    words = ["a", "dull", "warm", "film", "with", "no", "heart", "two", "fine", "actors", "it"]
+    yield [" ".join(draw.choice(words, 9)) for _ in range(300)]
+
+
+def trial(answer, texts):
+    sides = [answer(text) for text in texts]
+    copies = {
+        "upper": str.upper,
+        "title": str.title,
+        "wide": lambda text: f" {'   '.join(text.split())}\n",
+    }
+    return {
+        "the two sides": sorted(set(sides)),
+        "about 80 % train": 0.7 <= sides.count("train") / len(sides) <= 0.9,
+        "asked again": sides == [answer(text) for text in texts],
+    } | {
+        name: [answer(change(text)) for text in texts] == sides
+        for name, change in copies.items()
+    }
 
 
 hints = [
@@ -1177,6 +1296,26 @@ case("copies on both sides", "twins", data.leaks(theirs), data.leaks(ours))
 # sentences: they were trained on different sentences, and not on equally many.
 #
 # Augment as much as you like, *after* the split, and only the training part.
+#
+# ### What no hash can see
+#
+# A fingerprint finds copies, not *relatives*: a paraphrase, two reviews by one author, two pages of one contract, the
+# turns of one chat. A model that has met one of them knows something about the other, and the text does not tell you so.
+# Only a **group id** does: author, patient, document, source. Keep it from the first day, and let *it* choose
+# the side. Your function can do that, for it takes any text. Here each sentence gets a relative without its first word:
+
+# %%
+origin = np.repeat(np.arange(len(unique)), 2)
+relatives = [kin for text in unique["text"] for kin in (text, " ".join(text.split()[1:]))]
+by_key = {"text": relatives, "origin": [f"sentence {number}" for number in origin]}
+for key, values in by_key.items():
+    sides = pd.Series([side_of(value) for value in values])
+    torn = sides.groupby(origin).nunique().gt(1).mean()
+    print(f"split by {key:<6}: {torn:.0%} of the sentences have a relative on the other side")
+
+# %% [markdown]
+# For tables there are `GroupShuffleSplit` and `GroupKFold` in scikit-learn. And a whole **source** held back (train on
+# three newspapers, test on the fourth) asks what the model will be asked in use: texts from somewhere new.
 
 # %% [markdown]
 # ## Five quiet bugs: labels, tokenizer, frozen head, targets, YAML
@@ -1323,6 +1462,8 @@ print("D: training loss by step:", [round(loss, 2) for loss in d_losses])
 
 # %%
 longest_headline = settings.pick(smoke=6, cpu=14)
+halves = training.load_options("decoder")["dtype"] == torch.bfloat16
+fast_type = {"dtype": torch.bfloat16, "enabled": halves}
 
 
 # %%
@@ -1330,7 +1471,7 @@ def headlines(model, lessons):
     """What the editor wrote, and what the model writes after the article, greedily."""
     for ids, prompt in lessons:
         start = torch.tensor([ids[:prompt]], device=model.device)
-        with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16):
+        with torch.inference_mode(), torch.autocast(model.device.type, **fast_type):
             made = model.eval().generate(
                 input_ids=start,
                 attention_mask=torch.ones_like(start),
@@ -1634,12 +1775,9 @@ def mask_labels(input_ids, attention_mask, prompt_lengths):
 def check(answer):
     ids = torch.tensor([[5, 6, 7, 8, 9, 2], [5, 6, 7, 2, 2, 2]])
     mask = torch.tensor([[1, 1, 1, 1, 1, 1], [1, 1, 1, 1, 0, 0]])
-    given = ids.clone()
-    made = answer(given, mask, [3, 2])
+    made = answer(ids, mask, [3, 2])
     if not isinstance(made, torch.Tensor) or made.shape != ids.shape:
         return f"Return a tensor of the shape of input_ids, (n, width); you returned {getattr(made, 'shape', type(made).__name__)}."
-    if not torch.equal(given, ids):
-        return "You wrote into input_ids itself. The model would read -100 as a word; work on a copy."
     first, second = made.tolist()
     if first == [-100, -100, -100, 8, 9, 2] and second == [-100, -100, 7, 2, -100, -100]:
         return None
@@ -1655,7 +1793,18 @@ def check(answer):
         return "Padding still counts: the model would be praised for predicting the filling."
     if first[:3] != [-100] * 3 or second[:2] != [-100] * 2:
         return "Part of the prompt still counts, so the model is trained to write articles as well."
-    return f"For the second row, prompt of 2 and text of 4, your labels are {second}; 7 and the end-of-text token should be left."
+    return f"For the rows {ids.tolist()} with prompts of 3 and 2 your labels are {[first, second]}. Only the headline should be left, its end-of-text token included: 8, 9, 2 and 7, 2. We do not recognise the mistake."
+
+
+def inputs(draw):
+    for rows, width in ((1, 3), (2, 6), (4, 5), (6, 12)):
+        lengths = draw.integers(1, width + 1, rows)
+        prompts = [int(draw.integers(0, length + 1)) for length in lengths]
+        mask = torch.arange(width)[None, :] < torch.tensor(lengths)[:, None]
+        ids = torch.tensor(draw.integers(0, 9, (rows, width))).masked_fill(~mask, 2)
+        yield ids, mask.long(), prompts
+        yield ids, torch.ones_like(ids), [0] * rows
+        yield ids.masked_fill(~mask, 0), mask.long(), [int(length) for length in lengths]
 
 
 hints = [
@@ -1678,7 +1827,7 @@ misconceptions = [
     ),
     (
         "def mask_labels(input_ids, attention_mask, prompt_lengths):\n    labels = input_ids\n    labels[attention_mask == 0] = -100\n    for row, length in enumerate(prompt_lengths):\n        labels[row, :length] = -100\n    return labels",
-        "work on a copy",
+        "changes what it was given",
     ),
     (
         "def mask_labels(input_ids, attention_mask, prompt_lengths):\n    labels = input_ids * attention_mask\n    for row, length in enumerate(prompt_lengths):\n        labels[row, :length] = 0\n    return labels",
@@ -1708,27 +1857,29 @@ plots.show(figure, alt=f"Logged training loss of both runs. {title}: each counts
 
 
 # %%
-def headline_loss(model):
-    ids, mask, prompts = padded(exam)
-    inputs = {
-        "input_ids": ids,
-        "attention_mask": mask,
-        "labels": mask_labels(ids, mask, prompts),
-    }
-    with torch.inference_mode(), torch.autocast(model.device.type, torch.bfloat16):
-        return model.eval()(
-            **{name: part.to(model.device) for name, part in inputs.items()}
-        ).loss.item()
+def headline_losses(model):
+    """For each article of the exam: the mean loss of its headline's tokens."""
+    found = []
+    for lesson in exam:
+        ids, mask, prompts = padded([lesson])
+        names = ("input_ids", "attention_mask", "labels")
+        values = (ids, mask, mask_labels(ids, mask, prompts))
+        inputs = {k: v.to(model.device) for k, v in zip(names, values, strict=True)}
+        with torch.inference_mode(), torch.autocast(model.device.type, **fast_type):
+            found.append(model.eval()(**inputs).loss.item())
+    return np.array(found)
 
 
 # %%
 with patient_d.disable_adapter():
-    untrained = headline_loss(patient_d)
-d_loss, mended_loss = headline_loss(patient_d), headline_loss(scholar)
+    untrained = headline_losses(patient_d)
+d_loss, mended_loss = headline_losses(patient_d), headline_losses(scholar)
 print(
-    f"loss per headline token: untrained {untrained:.2f}, "
-    f"patient D {d_loss:.2f}, mended {mended_loss:.2f}"
+    f"loss per headline token: untrained {untrained.mean():.2f}, "
+    f"patient D {d_loss.mean():.2f}, mended {mended_loss.mean():.2f}"
 )
+gain = metrics.compare(np.exp(-mended_loss), np.exp(-d_loss))
+print("probability of the editor's next token, this mended model minus this D:", gain)
 for made, editor in headlines(scholar, exam[: settings.pick(smoke=1, cpu=3)]):
     print(f"editor: {editor}\nmended: {' '.join(made)}")
 
@@ -1771,7 +1922,8 @@ case("number read as text", "message", e_message, message)
 # %% [markdown]
 # ## Keep your own version of the flow
 #
-# The ledger is complete. Which look has earned its keep?
+# The ledger is complete. Mind how it was made: one look for each run, chosen by somebody who knew the fault. So the
+# chart below shows for how many runs that one look was *enough*; it does not say which look finds most.
 
 # %%
 table = pd.DataFrame(ledger.values(), index=list(ledger))
@@ -1783,7 +1935,7 @@ errors = int((table.broken & (table.look == "message")).sum())
 figure = plots.bars(
     list(found.index),
     found.to_list(),
-    xlabel="broken runs (of 12) that this look finds",
+    xlabel="broken runs (of 12) for which this look, which we chose, was enough",
     title=f"{errors} of {len(table)} broken runs stopped with a message",
 )
 plots.show(
@@ -1840,8 +1992,7 @@ progress.write_journal("day10", my_lesson)
 results = {
     "errors_among_twelve": errors,
     "found_by_a_look": int(found.sum()),
-    "overfit_ratio": per_epoch(too_long, "eval_loss")[-1]
-    / min(per_epoch(too_long, "eval_loss")),
+    "overfit_ratio": end_loss / min(per_epoch(too_long, "eval_fresh_loss")),
     "hot_training_loss": per_epoch(too_hot, "loss")[-1],
     "kept_epoch": kept,
     "rescued_gradient_error": rescued,
@@ -1852,7 +2003,7 @@ results = {
     "healthy_accuracy": healthy_accuracy,
     "reloaded_head_spread": max(reloads) - min(reloads),
     "wrong_tokenizer_accuracy": c_accuracy,
-    "mask_gain": d_loss - mended_loss,
+    "mask_gain": (d_loss - mended_loss).mean(),
 }
 for name, value in results.items():
     tracking.record(name, value)
