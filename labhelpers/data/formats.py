@@ -220,7 +220,7 @@ def _task(labels: Sequence[str] | None) -> str:
 def _label_name(label: Any, labels: Sequence[str] | None) -> str:
     if isinstance(label, str) and label:
         return label
-    if isinstance(label, int) and labels and 0 <= label < len(labels):
+    if hasattr(label, "__index__") and labels and 0 <= label < len(labels):  # NumPy's whole numbers, too
         return labels[label]
     raise LabError(
         f"label={label!r} has no name: a model that writes cannot learn from a number. Give the names with "

@@ -29,6 +29,8 @@ def load(
     neutral: bool = False,
     drop_empty: bool = False,
     encoding: str = "utf-8",
+    separator: str | None = None,
+    quotes: bool = True,
 ) -> "Dataset":
     """Load a data set of the course, a data set of the Hub, or a file of your own.
 
@@ -38,8 +40,10 @@ def load(
         text, label: the columns to read, in a file or in a Hub data set.
         neutral: for the rated sentences: keep those with |mean rating| < 0.5 as a third class "neutral". Always
             from the packaged copy, because the Hub's sets carry no ratings.
-        drop_empty: for a file: leave out rows without text instead of stopping.
-        encoding: for a file.
+        drop_empty: for a file: leave out rows without text or without label instead of stopping.
+        encoding, separator: for a file: how its bytes become text, and what stands between its columns (a comma; in a
+            `.tsv`, a tab).
+        quotes: for a file: False where quotation marks are ordinary signs and never hold a field together.
 
     Returns:
         Columns `text` (str) and `label` (ClassLabel). The rated sentences add `rating` (mean, -4 to 4), `ratings`
@@ -55,8 +59,8 @@ def load(
         raise LabError(
             f"neutral=True works for the course's rated sentences, not for {name!r}. Leave it out."
         )
-    if Path(name).suffix in table_files.READERS or Path(name).exists():
-        return table_files.read(Path(name), text, label, drop_empty, encoding)
+    if table_files.readable(Path(name)) or Path(name).exists():
+        return table_files.read(Path(name), text, label, drop_empty, encoding, separator, quotes)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return sources.hub_set(name, text, label)
     raise LabError(
@@ -148,7 +152,7 @@ def prepared(name: str = "sentiment") -> "DatasetDict":
 
 
 def _folder(name: str) -> Path:
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w-]*", name):
         raise LabError(f"name={name!r} cannot name a data set. Use letters, digits, '-' and '_' only.")
     settings = current()
     hub = "-hub" if settings.use_hub and "hub" in sources.sets().get(name, {}) else ""

@@ -161,7 +161,10 @@ def _check_fractions(fractions: Sequence[float]) -> None:
 
 
 def _check_counts(counts: Counter, rows: int, fractions: Sequence[float], dataset: "Dataset") -> None:
-    """Each split needs at least one row of each label, so that every label is trained on and tested."""
+    """Each split needs at least one row of each label, so that every label is trained on and tested.
+
+    With n·f ≥ 1 rows of a label for the smallest share f, dividing by the mix of labels gives each split one or more.
+    """
     needed = max(10, math.ceil(len(counts) / min(fractions) - 1e-9))
     if rows < needed:
         raise LabError(
@@ -171,8 +174,14 @@ def _check_counts(counts: Counter, rows: int, fractions: Sequence[float], datase
     label, smallest = min(counts.items(), key=lambda item: item[1])
     feature = dataset.features["label"]
     name = feature.int2str(label) if hasattr(feature, "int2str") else label
-    if len(counts) < 2 or smallest < 4:
+    if len(counts) < 2:
         raise LabError(
-            f"The label {name!r} has {smallest} different texts, and there are {len(counts)} labels. A split needs at "
-            "least two labels with at least 4 texts each: collect more, or merge rare labels."
+            f"All texts have the label {name!r}. A split needs at least two labels: collect more texts."
+        )
+    each = math.ceil(1 / min(fractions) - 1e-9)
+    if smallest < each:
+        larger = ", or use larger shares: fractions=(0.6, 0.2, 0.2)" if min(fractions) < 0.2 else ""
+        raise LabError(
+            f"The label {name!r} has {smallest} different texts. To have one of each label in a split of "
+            f"{min(fractions):g}, each label needs at least {each}: collect more, merge rare labels{larger}."
         )

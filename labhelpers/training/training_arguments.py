@@ -157,7 +157,7 @@ def keep_adapters_precise(model: "Module") -> None:
 
 def check_name(name: str) -> None:
     """Make sure that a run's name can be a folder's name."""
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][A-Za-z0-9._-]{0,79}", name):
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w.-]{0,79}", name):
         raise LabError(
             f"name={name!r} cannot name a run: it becomes a folder. Use letters, digits, dot, dash and underscore, "
             'for example "first-lora".'

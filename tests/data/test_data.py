@@ -161,7 +161,69 @@ def test_columns_can_have_other_names_and_numbers_keep_their_order(write):
             "text,label\n" + "".join(f"t{n},id{n}\n" for n in range(30)),
             "30 different values in 30 rows",
         ),
-        ("a.csv", b"text,label\nx,a\ncaf\xe9,b\n", r"byte 0xe9 on line 3.*latin-1"),
+        (
+            "a.csv",
+            b"text,label\nx,a\ncaf\xe9,b\n",
+            r"byte 0xe9 on line 3.*encoding=\"cp1252\" gives 'café,b'",
+        ),
+        (
+            "a.csv",
+            "text\tlabel\nx, y\ta\nz\tb\n".encode("utf-16"),
+            r'UTF-16.*tabs.*encoding="utf-16", separator="\\t"',
+        ),
+        ("a.tsv", "text\tlabel\nx\ta\nz\tb\n".encode("utf-16"), r'data.load\(…, encoding="utf-16"\)'),
+        ("a.csv", "text,label\nx,a\nz,b\n".encode("utf-16-le"), r"control sign '.x00' on line 1.*utf-16-le"),
+        (
+            "a.csv",
+            "text,label\n“It cost 20 € – too much…”,a\nx,b\n".encode("cp1252"),
+            r'cp1252" gives .“It cost 20 €',
+        ),
+        (
+            "a.csv",
+            "text,label\nОтличный товар,плюс\nУжасное качество,минус\n".encode("cp1251"),
+            r'cp1251" gives .Отличный',
+        ),
+        ("a.csv", b"PK\x03\x04\x14\0", "an Excel workbook"),
+        ("a.csv", "text,label,text\nx,a,y\nz,b,w\n", "2 columns named 'text'"),
+        ("a.jsonl", '{"text": "x", "label": "a", "text": "y"}\n', "'text' twice on line 1"),
+        ("a.csv", 'text,label\na,x\n"open,y\n' + "b,x\nc,y\n" * 9, "opens a field on line 3 .*up to line 21"),
+        (
+            "a.tsv",
+            'label\ttext\nx\ta\ny\t"Broken\nx\tb\ny\tcalled "it"\n' + "x\tc\ny\td\n",
+            "on line 3 .*up to line 5",
+        ),
+        (
+            "a.tsv",
+            'label\ttext\nx\ta\ny\t"Broken\nx\tb\ny\tcalled"\n' + "x\tc\ny\td\n",
+            "on line 3 .*rows below it",
+        ),
+        ("a.csv", "text;label\nA, b and c;x\nB;y\n", "separated by ';', not by ','.*separator=';'"),
+        ("a.csv", "A fine film, really.;pos\nB.;neg\n", "separated by ';'"),
+        ("a.csv", "A film.,pos\nA play.,neg\nA book.,pos\n", "first line .*looks like data.*text,label"),
+        ("a.csv", "The bike works like a charm.,good\nB.,bad\n", "looks like data"),
+        (
+            "a.csv",
+            "text,label\nx,Positive\ny,positive\nz,bad\n",
+            r"differ only.*'Positive' \(line 2\) and 'positive' \(line 3\)",
+        ),
+        ("a.csv", "text,label\nx,1.0\ny,1\nz,0\n", "'1.0' .line 2. and '1' .line 3."),
+        ("a.csv", "text,label\nx,pos\u200b\ny,pos\nz,neg\n", r"pos.u200b"),
+        ("a.csv", "text,label\nx,cafe\u0301\ny,caf\u00e9\nz,no\n", "differ only"),
+        ("a.csv", "text,label\nx,very\u00a0good\ny,very good\nz,no\n", "differ only"),
+        ("a.jsonl", '{"text": "x", "label": "true"}\n{"text": "y", "label": true}\n', "differ only"),
+        (
+            "a.csv",
+            "text,label\nx,nan\ny,pos\nz,neg\n",
+            r"no label .*line 2\) \('nan' usually means.*drop_empty=True",
+        ),
+        ("a.csv", "text,label\nx,None\ny,N/A\nz,neg\nw,pos\n", "'N/A', 'None' usually"),
+        ("a.csv", "text,label\nnan,a\ny,b\n", r"no text .*line 2"),
+        (
+            "a.jsonl",
+            '{"text": "x", "label": "a"}\n{"text": "\\ud83d", "label": "b"}\n',
+            "half of a character on line 2",
+        ),
+        ("a.jsonl", '{"text": "x", "label": ["a"]}\n', "a list or an object in 'label'"),
         ("a.jsonl", '{"text": "x", "label": "a"}\n{"text": "y" "label"}\n', "no valid JSON on line 2"),
         ("a.jsonl", '{"text": "x", "label": "a"}\n[1]\n', "has a list on line 2"),
         ("a.jsonl", '{"text": "x", "label": "a"}\n{"text": 5, "label": "b"}\n', r"other than a text.*line 2"),
@@ -183,10 +245,38 @@ def test_missing_file_suggests_its_neighbour(write):
 
 def test_the_ways_out_that_messages_offer_work(write):
     path = write("a.csv", b"text,label\ncaf\xe9,a\n,b\ntea,b\n")
-    dataset = data.load(path, encoding="latin-1", drop_empty=True)
+    dataset = data.load(path, encoding="cp1252", drop_empty=True)
     assert dataset["text"][:] == ["café", "tea"]
+    path = write("b.csv", "text\tlabel\nx, y\ta\n'z\tb\n".encode("utf-16"))
+    assert data.load(path, encoding="utf-16", separator="\t")["text"][:] == ["x, y", "'z"]
+    path = write("c.csv", "text;label\nA, b and c;x\nB;y\n")
+    assert data.load(path, separator=";")["text"][:] == ["A, b and c", "B"]
+    path = write("d.tsv", 'label\ttext\ny\t"Broken\nx\tcalled "it"\n')
+    assert data.load(path, quotes=False)["text"][:] == ['"Broken', 'called "it"']
+    path = write("e.csv", "text,label\nx,N/A\ny,a\nz,b\n")
+    assert data.load(path, drop_empty=True)["text"][:] == ["y", "z"]
     with pytest.raises(LabError, match="'klingon' is unknown"):
         data.load(path, encoding="klingon")
+
+
+def test_latin_1_never_loads_garbage(write):
+    path = write("a.csv", "text,label\nIt cost 20 €,a\nx,b\n".encode("cp1252"))
+    with pytest.raises(LabError, match=r"control sign '.x80' on line 2.*cp1252"):
+        data.load(path, encoding="latin-1")
+    assert data.load(path, encoding="cp1252")["text"][0] == "It cost 20 €"
+
+
+def test_case_of_the_ending_does_not_matter(write):
+    assert len(data.load(write("A.CSV", "text,label\nx,a\ny,b\n"))) == 2
+    assert (
+        len(data.load(str(write("B.Jsonl", '{"text": "x", "label": "a"}\n{"text": "y", "label": "b"}\n'))))
+        == 2
+    )
+
+
+def test_texts_of_several_lines_and_labels_that_are_words_stay_whole(write):
+    content = 'text,label\n"Are you coming?\nWell, yes","yes"\n"He said ""no"", twice\n\nno",no\n'
+    assert data.load(write("a.csv", content))["text"][0] == "Are you coming?\nWell, yes"
 
 
 # --- duplicates and splits ---------------------------------------------------------------------------------------
@@ -251,6 +341,16 @@ def test_leaks_name_the_text_and_the_splits():
         (make(numbered(100)), {"fractions": (0.8, 0.2, 0.2)}, "add up to 1"),
         (make(numbered(8)), {}, "8 different texts with 2 labels are too few"),
         (make([*numbered(40), ("rare", 2)], "abc"), {}, "'c' has 1 different texts"),
+        (
+            make([*numbered(40), *((f"rare {n}", 2) for n in range(7))], "abc"),
+            {},
+            "'c' has 7 .* at least 10: .*0.6, 0.2",
+        ),
+        (
+            make([*numbered(40), *((f"rare {n}", 2) for n in range(4))], "abc"),
+            {"fractions": (0.6, 0.2, 0.2)},
+            "at least 5: ",
+        ),
         (make([(text, 0) for text, _ in numbered(40)]), {}, "at least two labels"),
         (Dataset.from_dict({"text": ["a"] * 20}), {}, "no column 'label'; it has text"),
     ],
@@ -258,6 +358,17 @@ def test_leaks_name_the_text_and_the_splits():
 def test_split_refuses_what_it_cannot_divide(dataset, options, message):
     with pytest.raises(LabError, match=message):
         data.split(dataset, **options)
+
+
+@pytest.mark.parametrize(
+    "fractions, least", [((0.8, 0.1, 0.1), 10), ((0.6, 0.2, 0.2), 5), ((0.7, 0.2, 0.1), 10)]
+)
+def test_the_least_a_label_needs_is_enough_for_every_split(fractions, least):
+    for more in range(12):
+        sizes = (least, least + more, least + more // 3, 60 + more)
+        rows = [(f"{label} {n}", label) for label, size in enumerate(sizes) for n in range(size)]
+        splits = data.split(make(rows, "abcd"), fractions, seed=more)
+        assert all(set(part["label"]) == {0, 1, 2, 3} for part in splits.values())
 
 
 @pytest.mark.parametrize("count", [20, 23, 31])

@@ -11,6 +11,7 @@ from labhelpers.lesson.project import data as project_data
 from labhelpers.lesson.project import log as project
 from labhelpers.lesson.project import report as project_report
 from labhelpers.lesson.project.checks import State
+from labhelpers.training.training_arguments import check_name
 
 LABELS = ("ham", "spam")
 
@@ -93,7 +94,8 @@ def changed(kind, **fields):
 BROKEN = {
     "a copy in the test split": ({"rows": [*sound_rows(), row("test", "TRAIN,  ham!")]}, "No text in two splits"),
     "a copy but for its number": (
-        {"rows": [*sound_rows(), row("train", "call 0123 now"), row("test", "Call 4567 now!")]}, "No text in two splits"
+        {"rows": [*sound_rows(), row("train", project_data.clean("call 0123 now")), row("test", project_data.clean("Call 4567 now!"))]},
+        "No text in two splits"
     ),
     "one text, two labels": ({"rows": [*sound_rows(), row("train", "train ham", "spam")]}, "No text with two labels"),
     "no spam to validate on": (
@@ -343,9 +345,46 @@ def test_cleaning_treats_both_kinds_of_number_alike(raw, clean):
 
 
 def test_one_text_of_each_kind_is_kept():
-    texts = ["Call 123 now", "hello", "call 456, NOW!", "hello!", "bye"]
+    texts = ["Call 123 now", "hello", "call 123, NOW!", "hello!", "bye"]
     kept = project_data.one_of_each(split_of(*texts))
     assert kept["text"][:] == ["Call 123 now", "hello", "bye"]
+
+
+@pytest.mark.parametrize("texts", [
+    ("1 out of 10", "9 out of 10"), ("C", "C++", "C#"), ("की", "का", "के", "को", "कि"), ("so so 😀", "so so 😡", "so so"),
+    ("กา", "กี", "กู"), ("שָׁלוֹם", "שָׁלִים"),
+])  # fmt: skip
+def test_different_texts_of_any_script_are_no_copies(texts):
+    assert len({project.same(text) for text in texts}) == len(texts)
+
+
+@pytest.mark.parametrize("copies", [
+    ("Call now!", "call  NOW"), ("#sale at 5+", "sale, at 5"), ("Straße_1", "STRASSE 1"), ("cafe\u0301", "caf\u00e9"),
+])  # fmt: skip
+def test_copies_differ_in_case_spaces_and_punctuation(copies):
+    assert len({project.same(text) for text in copies}) == 1
+
+
+def test_a_baseline_that_would_know_no_word_counts_characters(capsys):
+    chinese = [
+        f"这个{a}{b}{'很好用' if n % 2 else '太差了'}{a}"
+        for n, (a, b) in enumerate(zip("红蓝新旧小大高低长短", "炉壶机架椅表灯扇车书", strict=True))
+    ]
+    assert project_data.units(chinese) == {"analyzer": "char", "ngram_range": (1, 3)}
+    assert "share a word" in capsys.readouterr().out
+    assert project_data.units(["की", "का", "के", "को"]) != {}
+    assert project_data.units(["a good film", "a bad film", "good food"]) == {}
+    assert capsys.readouterr().out.count("share a word") == 1
+
+
+def test_a_project_may_be_named_after_any_file(tmp_path):
+    files = ("Отзывы.csv", "_reviews.csv", "my reviews (2).csv", "评论.csv", "-x.csv", "समीक्षा.tsv", "!.csv", "x" * 200)
+    for file in files:
+        name = project.named(tmp_path / file)
+        project.keep(name, three_splits())
+        assert len(project.rows(name)) == 6
+        check_name(f"mini-{name}-full")  # as the Sunday lesson names its runs
+    assert project.named("spam") == "spam" and project.named("org/my-set") == "my-set"
 
 
 def test_a_text_that_carries_two_labels_is_dropped():

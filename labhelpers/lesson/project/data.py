@@ -2,7 +2,7 @@
 
 import html
 import re
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from ... import data
 from ...core import settings
@@ -109,7 +109,10 @@ def plan(name: str) -> None:
     splits = project.splits(name)
     train, validation = splits["train"], splits["validation"]
     wanted = focus(name, choice["focus"])
-    words = make_pipeline(TfidfVectorizer(sublinear_tf=True), LogisticRegression(class_weight="balanced"))
+    words = make_pipeline(
+        TfidfVectorizer(sublinear_tf=True, **units(train["text"][:])),
+        LogisticRegression(class_weight="balanced"),
+    )
     for title, model in (("majority", DummyClassifier(strategy="most_frequent")), ("tf-idf", words)):
         predicted = model.fit(train["text"][:], train["label"][:]).predict(validation["text"][:])
         truth = validation["label"][:]
@@ -117,6 +120,30 @@ def plan(name: str) -> None:
         project.note(name, "baseline", name=title, score=score, accuracy=accuracy_score(truth, predicted))
     metric = f"F1 of {choice['focus']}" if choice["focus"] else "mean F1 of all classes"
     project.note(name, "plan", metric=metric, **choice)
+
+
+def units(texts: list[str]) -> dict[str, Any]:
+    """Choose what a word baseline counts: words, or characters where a script puts no blanks between words.
+
+    Args:
+        texts: the training texts.
+
+    Returns:
+        Keyword arguments for `TfidfVectorizer`; {} where most texts share a word with another one.
+    """
+    from sklearn.feature_extraction.text import CountVectorizer
+
+    try:
+        shared = (CountVectorizer(min_df=2).fit_transform(texts).sum(axis=1) > 0).mean()
+    except ValueError:  # no word at all occurs in two texts
+        shared = 0.0
+    if shared >= 0.5:
+        return {}
+    print(
+        f"Only {shared:.0%} of these texts share a word with another one, so a baseline of words would know nothing. "
+        "It counts runs of one to three characters instead."
+    )
+    return {"analyzer": "char", "ngram_range": (1, 3)}
 
 
 def focus(name: str, label: str | None) -> list[int] | None:

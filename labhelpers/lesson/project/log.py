@@ -29,9 +29,14 @@ SAME = {
 PASSING = ("time", "seconds")
 
 
+def named(source: str | Path) -> str:
+    """Make a project's name of a file's (or a data set's): it is a folder, too. "Отзывы 2.csv" gives "Отзывы-2"."""
+    return re.sub(r"\W+", "-", Path(source).stem).strip("-_")[:40] or "mine"
+
+
 def folder(name: str) -> Path:
     """Tell where a project lies."""
-    if not isinstance(name, str) or not re.fullmatch(r"[A-Za-z0-9][\w-]*", name):
+    if not isinstance(name, str) or not re.fullmatch(r"\w[\w-]*", name):
         raise LabError(f"name={name!r} cannot name a project. Use letters, digits, '-' and '_' only.")
     lab = settings.current()
     return lab.workspace / "project" / f"{name}{'-smoke' if lab.max_examples else ''}"
@@ -160,18 +165,26 @@ def summary(name: str) -> dict[str, Any]:
 
 
 def same(text: str) -> str:
-    """Reduce a text to what makes it that text: case, spaces, punctuation and the digits of numbers do not count.
+    """Reduce a text to what makes it that text: case, spaces and punctuation do not count.
 
-    Two advertisements that differ in the number to call are one text in two copies.
+    Letters of every script count with their vowel signs, so do digits, emoji, and the signs of C++ and C#. Two
+    advertisements that differ in the number to call are one text only after `clean`, which makes digits zeros.
 
     Args:
         text: any string.
 
     Returns:
-        Words in lower case, one space between them, every digit a 0.
+        Words in lower case, one space between them.
     """
     plain = unicodedata.normalize("NFKC", text).casefold()
-    return " ".join(re.sub(r"\d", "0", re.sub(r"[\W_]+", " ", plain)).split())
+    plain = re.sub(r"(?<![^\W\d_+#])[+#]", " ", plain)  # the plus of a number, the hash of a tag
+    counts = (
+        sign in "+#" or unicodedata.category(sign)[0] in "LMN" or unicodedata.category(sign) == "So"
+        for sign in plain
+    )
+    return " ".join(
+        "".join(sign if is_kept else " " for sign, is_kept in zip(plain, counts, strict=True)).split()
+    )
 
 
 def _rows(part: str, split: "Dataset") -> list[dict[str, str]]:
