@@ -104,8 +104,8 @@ guess = widgets.predict(
 
 # %% tags=["exercise"] exercise="day04/lora-forward" answer="lora_forward" minutes=8 difficulty=1
 # x: (batch, d_in) or (batch, length, d_in). base: the frozen nn.Linear. A: (r, d_in).
-# B: (d_out, r). alpha: a number. Return what the layer computes with its detour: the shape of x,
-# but with d_out at its end. r is in the shape of A. A and B are trained through your line.
+# B: (d_out, r). alpha: a number. Return what the layer computes with its detour, of the shape
+# of x, but with d_out at its end. r is in the shape of A; A and B are trained through this.
 def lora_forward(x, base, A, B, alpha): ...
 
 
@@ -979,8 +979,9 @@ plots.show(loss_figure, alt=f"Training loss starts at {steps[0][1]:.2f}; {ending
 
 # %% tags=["exercise"] exercise="day04/best-epoch" answer="best_epoch" minutes=10 difficulty=2
 # history: a list of dictionaries, as in run.history. Rows of the training loss have the keys
-# "loss", "epoch", "step"; rows of a validation check "eval_loss", "eval_accuracy", "epoch", "step".
-# Return the "epoch" of the check with the lowest "eval_loss"; if two are equal, the earlier one.
+# "loss", "epoch", "step"; rows of a validation check have "eval_loss", "eval_accuracy",
+# "epoch", "step". Return the "epoch" of the check with the lowest "eval_loss"; if two are
+# equal, that of the earlier one.
 def best_epoch(history): ...
 
 

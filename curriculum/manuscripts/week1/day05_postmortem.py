@@ -472,7 +472,8 @@ widgets.explore(
 
 # %% tags=["exercise"] exercise="day05/diagnosis" answer="diagnosis" minutes=12 difficulty=2
 # One diagnosis for each patient: "rate too high", "rate too low", "trained too long" or "wrong
-# labels". Each occurs once. Write a dictionary: {"A": "…", "B": "…", "C": "…", "D": "…"}
+# labels" (some of the training labels; those of validation are right). Each occurs once. Write
+# a dictionary: {"A": "…", "B": "…", "C": "…", "D": "…"}
 diagnosis = ...
 # <solution>
 diagnosis = {
@@ -1605,6 +1606,10 @@ def check(answer, ours):
     rng = np.random.default_rng(0)
     honest = np.stack([np.zeros(4000), rng.normal(0, 1.5, 4000)], axis=1).astype(np.float32)
     drawn = (rng.random(4000) < 1 / (1 + np.exp(-honest[:, 1]))).astype(int)
+    grid = np.round(np.arange(0.3, 6.01, 0.05), 2)
+    whole = np.isclose(log_loss(honest, drawn, 2.0), plain_loss(honest / 2, drawn))
+    if not (np.array_equal(temperatures, grid) and whole):
+        return "`temperatures` or `log_loss` is no longer what the cell above made. Give yours other names, and run that cell again."
     loud, timid = answer(2 * honest, drawn), answer(honest / 2, drawn)
     if isinstance(loud, bool) or not isinstance(loud, int | float | np.number):
         return f"Your function returned {type(loud).__name__}. One number is wanted: the temperature."
@@ -1637,6 +1642,10 @@ def check(answer, ours):
                 else ", which is not in `temperatures`"
             )
             return f"Our trial logits are {kind} as loud as they should be. You return {yours:.4g}{off}, with a loss of {log_loss(logits, drawn, yours):.5f}; T = {mine:.4g} has {log_loss(logits, drawn, mine):.5f}, the lowest. We do not recognise the mistake."
+
+
+def plain_loss(logits, labels):
+    return np.logaddexp(0, np.where(labels == 1, -1, 1) * (logits[:, 1] - logits[:, 0])).mean()
 
 
 def by_calibration(answer, ours, logits, labels):
