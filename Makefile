@@ -27,6 +27,8 @@ setup: $(INSTALLED)
 $(INSTALLED): requirements.lock requirements-torch-cpu.lock pyproject.toml
 	@test -n "$(PYTHON)" || { echo "The course needs Python 3.11, 3.12 or 3.13. Install one, then run make again, \
 	or name it: make lab PYTHON=/path/to/python3.12"; exit 1; }
+	@$(PYTHON) -c "$(SUITABLE)" || { echo "$(PYTHON) is no Python 3.11, 3.12 or 3.13 that starts here. Name one that is: \
+	make lab PYTHON=/path/to/python3.12"; exit 1; }
 	sh labhelpers/tools/set_up.sh $(PYTHON) $(TORCH) $(INSTALLER)
 	@touch $@
 

@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
-from functools import partial
+from functools import cache, partial
 from pathlib import Path, PurePosixPath
 from typing import IO, TYPE_CHECKING, Any
 from urllib.parse import urlsplit
@@ -84,7 +84,7 @@ def _matching(pattern: str, members: list[Member], name: str) -> list[Member]:
     if not chosen:
         raise LabError(
             f"{name} holds no file {pattern!r}, so the asset cannot be made from it. The cache is as it was. Update "
-            "the course (git pull) and run the same command again; if it stays so, please report it."
+            "the course (`lab update`) and run the same command again; if it stays so, please report it."
         )
     return chosen
 
@@ -204,7 +204,7 @@ def _download(asset: Asset, part: Path) -> None:
             part.unlink()
         time.sleep(attempt / 2)
         try:
-            with requests.Session() as session:
+            with _session() as session:
                 _stream(session, _url(asset, session), asset, part)
         except (requests.RequestException, HTTPError) as error:
             if attempt == ATTEMPTS - 1:
@@ -212,6 +212,27 @@ def _download(asset: Asset, part: Path) -> None:
     if (found := _size(part)) != asset.bytes:
         part.unlink(missing_ok=True)
         raise LabError(_wrong_size(asset, found))
+
+
+def _session() -> "requests.Session":
+    """A session that trusts and goes through what this machine's pip does: its certificates, its proxy, the system's store."""
+    import ssl
+
+    import requests
+    import truststore
+    from requests.adapters import HTTPAdapter
+
+    class Adapter(HTTPAdapter):
+        def init_poolmanager(self, *arguments: Any, **options: Any) -> None:
+            context = truststore.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
+            super().init_poolmanager(*arguments, ssl_context=context, **options)
+
+    session = requests.Session()
+    session.mount("https://", Adapter())
+    session.verify = _pip_setting("cert") or True
+    if proxy := _pip_setting("proxy"):
+        session.proxies = {"http": proxy, "https": proxy}
+    return session
 
 
 def _size(file: Path) -> int:
@@ -272,15 +293,25 @@ def _url(asset: Asset, session: "requests.Session") -> str:
 
 def index_url() -> str | None:
     """Find the package index of this machine's pip: PIP_INDEX_URL or its `index-url`; None is the public one."""
-    from_environment = os.environ.get("PIP_INDEX_URL", "").strip()
+    return _pip_setting("index-url")
+
+
+def _pip_setting(name: str) -> str | None:
+    """What pip would use: its variable of the environment, or its configuration."""
+    from_environment = os.environ.get(f"PIP_{name.upper().replace('-', '_')}", "").strip()
     if from_environment:
         return from_environment
+    found = _pip_configuration(os.environ.get("PIP_CONFIG_FILE"))
+    configured = found.get(f"install.{name}") or found.get(f"global.{name}")
+    return configured.strip("'\"") if configured else None
+
+
+@cache
+def _pip_configuration(file: str | None) -> dict[str, str]:
     # `pip config get` reads the user's file only; `list` merges it with the machine's and the environment's.
     command = [sys.executable, "-m", "pip", "config", "list"]
     answer = subprocess.run(command, capture_output=True, text=True, check=False).stdout
-    found = dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
-    configured = found.get("install.index-url") or found.get("global.index-url")
-    return configured.strip("'\"") if configured else None
+    return dict(line.split("=", 1) for line in answer.splitlines() if "=" in line)
 
 
 def _no_network(asset: Asset, part: Path, error: Exception) -> str:
@@ -288,7 +319,7 @@ def _no_network(asset: Asset, part: Path, error: Exception) -> str:
     return (
         f"{asset.archive} ({asset.bytes / 1e6:,.0f} MB) could not be fetched: {_reason(error)}. "
         f"{f'The {kept / 1e6:,.1f} MB that arrived are kept and continued next time. ' if kept else ''}"
-        "Check the connection and run the same command again. Without a network: copy the file from a colleague or "
+        f"{_next_step(error)} Without a network: copy the file from a colleague or "
         "teacher into a folder, set LAB_ARCHIVES to that folder and run the same command; everything already in "
         "the cache works offline."
     )
@@ -298,10 +329,39 @@ def _reason(error: Exception) -> str:
     """One short clause: the full text of a connection error is a page long and may hold a password."""
     import requests
 
+    if "407" in _status(error):
+        return "the proxy between here and the network wants a name and a password (407)"
+    if isinstance(error, requests.exceptions.SSLError):
+        host = urlsplit(getattr(error.request, "url", None) or "").hostname
+        return f"the certificate of {host} is signed by nobody whom this Python trusts"
+    if isinstance(error, requests.exceptions.ProxyError):
+        return "the proxy between here and the network does not answer"
     if isinstance(error, requests.HTTPError) and error.response is not None:
         return f"the server {urlsplit(error.response.url).hostname} answered {error.response.status_code}"
     host = urlsplit(getattr(getattr(error, "request", None), "url", None) or "").hostname
     return f"no answer from {host}" if host else "the connection broke off"
+
+
+def _status(error: Exception) -> str:
+    response = getattr(error, "response", None)
+    # The answer of a proxy to a tunnel is known only by its words.
+    return str(response.status_code) if response is not None else "407" * ("407 Proxy" in str(error))
+
+
+def _next_step(error: Exception) -> str:
+    import requests
+
+    if "407" in _status(error) or isinstance(error, requests.exceptions.ProxyError):
+        return (
+            "Give its address to pip (`pip config set global.proxy http://NAME:PASSWORD@HOST:PORT`) or in HTTPS_PROXY, and "
+            "run the same command again."
+        )
+    if isinstance(error, requests.exceptions.SSLError):
+        return (
+            "In a company: save its root certificate as a .pem file and tell pip (`pip config set global.cert FILE`, or "
+            "PIP_CERT=FILE), and run the same command again."
+        )
+    return "Check the connection and run the same command again."
 
 
 def _wrong_size(asset: Asset, found: int) -> str:

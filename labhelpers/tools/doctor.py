@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from ..core import files, timetable
-from ..core.settings import current
+from ..core.settings import computes_bf16, current
 from ..data import assets
 
 MINIMUM_MEMORY_GIB = 7  # what a machine sold with 8 GB shows
@@ -40,20 +40,25 @@ def examine() -> list[Finding]:
     return [_python(), *_packages(), _lock(), _disk(), _memory(), _cores(), _gpu(), *_assets(), _kernel()]
 
 
-def matmul_rate(dtype_name: str, size: int = 2048, repeats: int = 5) -> float:
-    """Measure how fast this machine multiplies matrices."""
+def matmul_rate(dtype_name: str, size: int = 2048, repeats: int = 5, limit: float = 1.5) -> float:
+    """Measure how fast this machine multiplies matrices: of this size, or smaller ones if these took more seconds."""
     import torch
 
-    left, right = (torch.ones(size, size, dtype=getattr(torch, dtype_name)) for _ in range(2))
-    left @ right
-    best = min(_seconds(lambda: left @ right) for _ in range(repeats))
-    return 2 * size**3 / best / 1e9
+    edge = min(size, 128)
+    while True:
+        left, right = (torch.ones(edge, edge, dtype=getattr(torch, dtype_name)) for _ in range(2))
+        best = min(_seconds(lambda a=left, b=right: a @ b) for _ in range(repeats + 1))
+        # Twice the edge is eight times the work.
+        if edge == size or 8 * best * (repeats + 1) > limit:
+            return 2 * edge**3 / best / 1e9
+        edge = min(2 * edge, size)
 
 
 def rates() -> dict[str, float]:
     """Measure the matmul rates, in GFLOP/s per number format, and remember them in the workspace."""
     path = timetable.rates_file()
-    measured = {name: round(matmul_rate(name), 1) for name in ("float32", "bfloat16")}
+    kinds = ("float32", "bfloat16") if computes_bf16() else ("float32",)
+    measured = {name: round(matmul_rate(name), 1) for name in kinds}
     files.write(path, json.dumps(measured) + "\n")
     return measured
 

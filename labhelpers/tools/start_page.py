@@ -1,6 +1,9 @@
 """The start page: where you are, what is next, how long it takes here, one link to begin."""
 
+import contextlib
+import tempfile
 from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import Any
 
 from ..core import files, timetable
@@ -16,6 +19,7 @@ TIMER = (
 HABITS = [
     "- Before: `lab start` shows what you wrote last time and what today is for. `lab mlflow` opens your runs.",
     "- After: `lab wrap-up` files a journal entry and looks at tomorrow.",
+    "- Now and then: `lab update` brings the course up to date and keeps what you wrote in its notebooks beside them.",
     "- In between: `lab next` and `lab progress` say in the terminal what this page says.",
     "- This page is a picture of the moment it was made: click the grey line at its top, "
     "then press Shift+Enter to bring it up to date.",
@@ -61,11 +65,34 @@ def write_notebook() -> str:
     notebook = nbformat.v4.new_notebook(
         cells=cells, metadata=notebooks.metadata("start", "Start here", cells)
     )
-    path = current().root / "lessons" / "start_here.ipynb"
+    path = desk() / "lessons" / "start_here.ipynb"
     notebooks.keep_edited(path)
     files.write(path, nbformat.writes(notebook))
     standing.remember(now)
     return "lessons/start_here.ipynb"
+
+
+def desk() -> Path:
+    """Give the folder that JupyterLab opens: the course, or a desk of the learner's own where the course is read-only.
+
+    The desk lies in the workspace: copies of the notebooks, links to the rest. A copy that the learner worked in stays
+    beside the newer one.
+    """
+    lab = current()
+    try:
+        tempfile.TemporaryFile(dir=lab.root / "lessons").close()
+        return lab.root
+    except OSError:
+        own = lab.workspace / "course"
+    for source in sorted(lab.root.glob("lessons/*/*.ipynb")):
+        path = own / source.relative_to(lab.root)
+        if not path.exists() or notebooks.stamp(path) != notebooks.stamp(source):
+            notebooks.keep_edited(path)
+            files.write(path, source.read_bytes())
+    for name, target in {"curriculum": lab.root / "curriculum", "progress": lab.progress}.items():
+        with contextlib.suppress(OSError):  # there already; or Windows, where links are not for everybody
+            (own / name).symlink_to(target, target_is_directory=True)
+    return own
 
 
 def show() -> None:

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import files
 from ..core.settings import DISK_REFUSALS, LabError
+from . import checks
 
 if TYPE_CHECKING:
     import torch
@@ -192,7 +193,8 @@ def save_once(folder: Path, save: Callable[[Path], object]) -> Path:
         The folder. One that holds a damaged model is renamed to `broken-<name>` first.
 
     Raises:
-        LabError: when the disk is full or the folder cannot be written.
+        LabError: when the disk is full, when the folder cannot be written, or when a PEFT model left layers out of
+            its files that were unfrozen by hand.
     """
     folder = Path(folder)
     next_step = f"What was there before is as it was. {FREE_SPACE}."
@@ -207,6 +209,7 @@ def save_once(folder: Path, save: Callable[[Path], object]) -> Path:
             with files.new_folder(folder) as new:
                 new.rmdir()  # a `save` may make the folder itself
                 save(new)
+                checks.saved_whole(save, new)
     return folder
 
 

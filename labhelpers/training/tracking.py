@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import re
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -13,6 +14,7 @@ from collections.abc import Iterator
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote, urlsplit
 
 from ..core import files, settings, timetable
 from ..core.settings import LabError
@@ -48,7 +50,11 @@ def setup(experiment: str) -> str:
     if chosen:
         _check_server(chosen)
     else:
-        _make_ready(_database())
+        make_ready()
+    if left := os.environ.pop("MLFLOW_RUN_ID", None):
+        print(
+            f"MLFLOW_RUN_ID={left} was left in the environment. It is ignored: what you log goes into a run of its own."
+        )
     mlflow.set_tracking_uri(chosen or _address(_database()))
     if not chosen:
         # MLflow notes the address in the environment, where the next call would take it for the learner's choice.
@@ -123,6 +129,20 @@ def recorded(lesson: str) -> dict[str, float]:
     return {name: entry["value"] for name, entry in _read(_results(lesson)).items()}
 
 
+def free_port(wanted: int) -> int:
+    """Give this port of this machine if nobody has it, or a free one. Port 5000 is AirPlay's on every Mac."""
+    for port in (wanted, 0):
+        with contextlib.suppress(OSError), socket.socket() as tried, socket.socket() as listener:
+            tried.settimeout(1)
+            if port and tried.connect_ex(("127.0.0.1", port)) == 0:
+                continue  # somebody answers, on whichever of the machine's addresses they listen
+            listener.bind(("127.0.0.1", port))
+            return int(listener.getsockname()[1])
+    raise LabError(
+        f"No port of this machine is free, not even {wanted}. Close other servers, then try again."
+    )
+
+
 def ui_command(port: int = 5000) -> list[str]:
     """Tell how to start MLflow's web page on this course's database."""
     return [
@@ -149,8 +169,9 @@ def _readable_errors() -> contextlib.AbstractContextManager[None]:
     return runs.readable_errors(settings.current().workspace, "write MLflow's data to", STAYS)
 
 
-def _make_ready(database: Path) -> None:
-    """Make the database if it is missing; set it aside and make a new one if it is damaged."""
+def make_ready() -> None:
+    """Make the course's database if it is missing, set a damaged one aside, and bring one home that has moved."""
+    database = _database()
     if re.search("[?]|%[0-9A-Fa-f]{2}", str(database)):
         raise LabError(
             f"MLflow reads a question mark or a %20 in {database} as part of an address, and would look elsewhere. "
@@ -163,6 +184,53 @@ def _make_ready(database: Path) -> None:
             _set_aside(database)
         if not database.exists():
             _create(database)
+        _check_age(database)
+        _bring_home(database)
+
+
+def _check_age(database: Path) -> None:
+    """Refuse a database that a newer MLflow made: no command of this one can turn it back."""
+    import mlflow
+    from mlflow.store import db_migrations
+
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection:
+        form = connection.execute("SELECT version_num FROM alembic_version").fetchone()
+        known = (
+            list((Path(db_migrations.__file__).parent / "versions").glob(f"{form[0]}_*.py")) if form else True
+        )
+        if known:
+            return
+        used = connection.execute("SELECT DISTINCT value FROM tags WHERE key = 'mlflow'").fetchall()
+    makers = sorted(
+        (version for (version,) in used), key=lambda text: [int(n) for n in re.findall(r"\d+", text)]
+    )
+    maker = f"MLflow {makers[-1]}" if makers else "a newer MLflow"
+    raise LabError(
+        f"{database} was last used by {maker}, and here is MLflow {mlflow.__version__}, which does not know its form "
+        f"({form[0]}). Nothing was changed. Bring the course's packages forward (`lab update`, then `make lab`); or rename "
+        "the file: the course makes a new one, and the old runs can still be read with the newer MLflow."
+    )
+
+
+def _bring_home(database: Path) -> None:
+    """Let a database that was moved or copied with its workspace speak of the files here, not of those at the old place."""
+    home = _artifacts()
+    with contextlib.closing(sqlite3.connect(database, timeout=30)) as connection, connection:
+        first = connection.execute(
+            "SELECT artifact_location FROM experiments WHERE experiment_id = 0"
+        ).fetchone()
+        old = (first[0] or "").removesuffix("/0") if first else home
+        if old == home or not old.endswith("/mlartifacts"):
+            return
+        for (table,) in connection.execute("SELECT name FROM sqlite_master WHERE type = 'table'").fetchall():
+            for column in [row[1] for row in connection.execute(f'PRAGMA table_info("{table}")')]:
+                connection.execute(
+                    f'UPDATE "{table}" SET "{column}" = ? || substr("{column}", ?) WHERE "{column}" = ? OR substr("{column}", 1, ?) = ?',
+                    (home, len(old) + 1, old, len(old) + 1, f"{old}/"),
+                )
+    print(
+        f"This workspace was at {unquote(urlsplit(old).path)[: -len('/mlartifacts')]} before. Its MLflow runs now point here."
+    )
 
 
 def _create(database: Path) -> None:
@@ -303,6 +371,7 @@ def _keep_quiet() -> None:
 def _tags() -> dict[str, str]:
     import platform
 
+    import mlflow
     import torch
 
     tags = {
@@ -311,6 +380,7 @@ def _tags() -> dict[str, str]:
         "git_commit": _git_commit(),
         "python": platform.python_version(),
         "torch": torch.__version__,
+        "mlflow": mlflow.__version__,
         "device": settings.device(),
         "machine": f"{platform.system()} {platform.machine()}, {os.cpu_count()} cores",
     }

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from ..core import files, settings
 from ..core.settings import LabError
-from . import fingerprints, runs
+from . import checks, fingerprints, runs
 from .live import Watch
 from .training_arguments import check_name
 
@@ -39,8 +39,8 @@ def predict(
         Array of shape (examples, labels), float32, in the order of the data set.
 
     Raises:
-        LabError: when there is nothing to predict, when a row has no tokens, or when the model does not
-            answer with one row of logits per example.
+        LabError: when there is nothing to predict, when a row has no tokens, when a decoder has no padding token,
+            or when the model does not answer with one row of logits per example.
     """
     import numpy as np
     import torch
@@ -49,7 +49,7 @@ def predict(
     order = sorted(range(len(rows)), key=lambda index: -len(rows[index]["input_ids"]))
     device = next(model.parameters()).device
     blocks = []
-    with _resting(model), torch.inference_mode(), _precision(model, device):
+    with _resting(model), torch.inference_mode(), _precision(model, device), checks.explained_padding():
         for first in range(0, len(rows), batch_size):
             chosen = [rows[index] for index in order[first : first + batch_size]]
             batch = collator(chosen) if collator else _pad(chosen, model)
@@ -172,13 +172,16 @@ def train(trainer: "Trainer", name: str) -> TrainingRun:
         The run.
 
     Raises:
-        LabError: when the loss or a weight is no finite number, when the data set is a stream, when the
-            starting weights are gone, or when the disk is full.
+        LabError: when the labels are not those of the model's classes, when the loss or a weight is no finite
+            number, when the data set is a stream, when the starting weights are gone, or when the disk is full.
         KeyboardInterrupt: when you stop it; run the cell again to go on.
     """
     from transformers import set_seed
 
     _check_trainer(trainer, name)
+    checks.labels(trainer)
+    if remark := checks.frozen_head(trainer.model):
+        print(remark)
     if trainer.optimizer in _optimizers_of_trainers:
         # The Trainer made it in an earlier call; its moments belong to that run.
         trainer.optimizer = trainer.lr_scheduler = None
@@ -276,7 +279,8 @@ def _call_train(trainer: "Trainer", watch: Watch, checkpoint: Path | None) -> No
     trainer.add_callback(watch)
     own_optimizer = trainer.optimizer is not None
     try:
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        with checks.explained_padding():
+            trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except KeyboardInterrupt:
         print(_how_to_go_on(trainer, watch.folder), flush=True)
         raise

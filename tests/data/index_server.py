@@ -1,5 +1,6 @@
 """A package index on this machine, for tests: one small project, served as slowly and as badly as asked."""
 
+import ssl
 import threading
 import time
 from contextlib import contextmanager
@@ -18,6 +19,7 @@ class Index:
     sent: int = 0
     requests: list[tuple[str, str | None]] = field(default_factory=list)
     url: str = ""
+    answer: int | None = None  # this status, whatever is asked: 407 makes it a proxy that wants a password
 
     def downloads(self) -> list[str | None]:
         """The Range header of each request for a file."""
@@ -34,12 +36,16 @@ class Handler(BaseHTTPRequestHandler):
 
     def do_GET(self):
         self.index.requests.append((self.path, self.headers.get("Range")))
-        if self.path == "/simple/small-project/":
+        if self.index.answer:
+            self.send_error(self.index.answer)
+        elif self.path == "/simple/small-project/":
             self._page()
         elif self.path.removeprefix("/files/") in self.index.files:
             self._file(self.index.files[self.path.removeprefix("/files/")])
         else:
             self.send_error(404)
+
+    do_CONNECT = do_GET
 
     def _page(self):
         links = "".join(f'<a href="../../files/{name}">{name}</a>' for name in self.index.files)
@@ -78,13 +84,17 @@ class Handler(BaseHTTPRequestHandler):
 
 
 @contextmanager
-def serving(index: Index):
-    """Run the server; `index.url` is its address."""
+def serving(index: Index, certificate=None):
+    """Run the server; `index.url` is its address. With a certificate (key in the same file) it speaks https."""
     handler = type("Handler", (Handler,), {"index": index})
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     server.daemon_threads = True
+    if certificate:
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(certificate)
+        server.socket = context.wrap_socket(server.socket, server_side=True)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.05}, daemon=True).start()
-    index.url = f"http://127.0.0.1:{server.server_port}/simple/"
+    index.url = f"http{'s' * bool(certificate)}://127.0.0.1:{server.server_port}/simple/"
     try:
         yield index
     finally:

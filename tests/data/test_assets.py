@@ -227,6 +227,91 @@ def test_index_comes_from_pips_configuration(tmp_path, monkeypatch):
     assert fetching.index_url() == "http://127.0.0.1:9/mirror/"
 
 
+@pytest.fixture(scope="module")
+def company(tmp_path_factory):
+    """A certificate for 127.0.0.1 that a company signed itself: (with its key, alone)."""
+    import datetime
+    import ipaddress
+
+    from cryptography import x509
+    from cryptography.hazmat.primitives import hashes, serialization
+    from cryptography.hazmat.primitives.asymmetric import ec
+
+    key, name = ec.generate_private_key(ec.SECP256R1()), x509.Name.from_rfc4514_string("CN=Company")
+    now, day = datetime.datetime.now(datetime.UTC), datetime.timedelta(days=1)
+    address = x509.SubjectAlternativeName([x509.IPAddress(ipaddress.ip_address("127.0.0.1"))])
+    made = (
+        x509.CertificateBuilder().subject_name(name).issuer_name(name).public_key(key.public_key())
+        .serial_number(1).not_valid_before(now - day).not_valid_after(now + day).add_extension(address, critical=False)
+        .add_extension(x509.BasicConstraints(ca=True, path_length=None), critical=True).sign(key, hashes.SHA256())
+    )  # fmt: skip
+    alone = tmp_path_factory.mktemp("company") / "root.pem"
+    alone.write_bytes(made.public_bytes(serialization.Encoding.PEM))
+    secret = key.private_bytes(
+        serialization.Encoding.PEM, serialization.PrivateFormat.PKCS8, serialization.NoEncryption()
+    )
+    both = alone.with_name("both.pem")
+    both.write_bytes(secret + alone.read_bytes())
+    return both, alone
+
+
+@pytest.fixture
+def bare(monkeypatch):
+    """No proxy and no certificate from this machine's own environment."""
+    for name in (
+        "HTTP_PROXY",
+        "HTTPS_PROXY",
+        "ALL_PROXY",
+        "PIP_PROXY",
+        "PIP_CERT",
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+    ):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    monkeypatch.setenv("PIP_CONFIG_FILE", os.devnull)
+
+
+@pytest.mark.parametrize("how", ["PIP_CERT", "pip.conf", "SSL_CERT_FILE"])
+def test_a_companys_certificate_that_pip_knows_is_trusted(
+    catalogue, cache, company, bare, monkeypatch, tmp_path, how
+):
+    both, alone = company
+    with index_server.serving(index_server.Index({ARCHIVE: WHEEL}), both) as running:
+        monkeypatch.setenv("PIP_INDEX_URL", running.url)
+        with pytest.raises(LabError, match=r"certificate of 127\.0\.0\.1.*global\.cert.*PIP_CERT") as caught:
+            assets.path("small")
+        assert "\n" not in str(caught.value)
+        if how == "pip.conf":
+            (tmp_path / "pip.conf").write_text(f"[global]\ncert = {alone}\n")
+            monkeypatch.setenv("PIP_CONFIG_FILE", str(tmp_path / "pip.conf"))
+        else:
+            monkeypatch.setenv(how, str(alone))  # the last one: where OpenSSL keeps the system's store
+        assert_whole(assets.path("small"))
+
+
+@pytest.mark.parametrize("scheme", ["http", "https"])
+def test_a_proxy_that_pip_knows_is_used_and_named_when_it_wants_a_password(
+    catalogue, cache, bare, monkeypatch, scheme
+):
+    with index_server.serving(index_server.Index({}, answer=407)) as proxy:
+        address = proxy.url.removesuffix("/simple/").replace("//", "//me:secret@")
+        monkeypatch.setenv("PIP_PROXY", address)
+        monkeypatch.setenv("PIP_INDEX_URL", f"{scheme}://packages.invalid/simple/")
+        with pytest.raises(
+            LabError, match=r"proxy .* wants a name and a password \(407\).*global\.proxy"
+        ) as caught:
+            assets.path("small")
+        assert proxy.requests and "secret" not in str(caught.value)
+
+
+def test_a_proxy_that_does_not_answer_is_named(catalogue, cache, bare, monkeypatch):
+    monkeypatch.setenv("PIP_PROXY", "http://127.0.0.1:9")
+    monkeypatch.setenv("PIP_INDEX_URL", "https://packages.invalid/simple/")
+    with pytest.raises(LabError, match=r"proxy .* does not answer.*HTTPS_PROXY"):
+        assets.path("small")
+
+
 def test_ready_archive_is_used_and_left_alone(catalogue, cache, tmp_path, monkeypatch, no_sockets):
     no_sockets()
     (tmp_path / "stick").mkdir()

@@ -95,6 +95,35 @@ def test_no_home_and_a_course_folder_that_cannot_be_written(learner, tmp_path):
     assert str(clone / "workspace") in result["ended"] and "LAB_WORKSPACE" in result["ended"]
 
 
+def test_a_class_starts_from_a_course_folder_that_cannot_be_written(learner, tmp_path):
+    _, clone, environment = learner()
+    close(clone)
+    environment |= {"LAB_WORKSPACE": str(tmp_path / "w"), "LAB_PROGRESS": str(tmp_path / "p")}
+    code = (
+        "import subprocess, sys\nfrom labhelpers.tools import cli\n"
+        "subprocess.call = lambda command: print(*command) or 0\n"
+        "sys.argv = ['lab', 'start', '--no-browser']\ncli.main()"
+    )
+
+    def start():
+        done = subprocess.run(
+            [sys.executable, "-c", code], cwd=tmp_path, env=environment, capture_output=True, text=True,
+            preexec_fn=obey_permissions,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
+
+    desk = tmp_path / "w" / "course"
+    assert f"--ServerApp.root_dir={desk}" in start()
+    lesson = desk / "lessons" / "week1" / "day01_orientation.ipynb"
+    assert (desk / "lessons" / "start_here.ipynb").exists() and os.access(lesson, os.W_OK)
+    assert (desk / "curriculum" / "guides").is_dir(), "the links of the lessons lead somewhere"
+    worked_in = lesson.read_text(encoding="utf-8").replace("import", "import  ")
+    lesson.write_text(worked_in, encoding="utf-8")
+    start()
+    assert lesson.read_text(encoding="utf-8") == worked_in
+
+
 @pytest.mark.parametrize("name", ["my%20course", "what?"])
 def test_a_folder_that_mlflow_cannot_spell_is_named(monkeypatch, tmp_path, name):
     monkeypatch.setenv("LAB_WORKSPACE", str(tmp_path / name))

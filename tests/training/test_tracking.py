@@ -1,8 +1,12 @@
 """MLflow in the workspace, and results against their bands."""
 
+import contextlib
 import json
 import logging
 import os
+import shutil
+import socket
+import sqlite3
 import subprocess
 import sys
 
@@ -231,6 +235,60 @@ def test_damaged_results_are_set_aside(lesson, workspace, capsys, content):
     tracking.record("seconds", 1)
     assert tracking.recorded("day04") == {"seconds": 1.0}
     assert next(path.parent.glob("broken-*")).read_text() == content
+
+
+def test_a_run_id_left_in_the_environment_is_ignored(monkeypatch, capsys):
+    monkeypatch.setenv("MLFLOW_RUN_ID", "0123456789abcdef")
+    monkeypatch.setenv("MLFLOW_EXPERIMENT_ID", "4711")
+    with tracking.start_run("sentiment", "mine") as run:
+        pass
+    assert run.info.run_id != "0123456789abcdef"
+    assert "MLFLOW_RUN_ID=0123456789abcdef was left" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("how", [shutil.move, shutil.copytree])
+def test_a_workspace_that_was_moved_or_copied_keeps_its_artefacts(
+    workspace, monkeypatch, tmp_path, capsys, how
+):
+    import mlflow
+
+    old = run_with_everything()
+    how(workspace, new := tmp_path / "other place" / "w")
+    monkeypatch.setenv("LAB_WORKSPACE", str(new))
+    before = sorted(workspace.rglob("*"))
+    with tracking.start_run("sentiment", "second") as second:
+        mlflow.log_text("hello", "more.txt")
+    assert f"This workspace was at {workspace} before" in capsys.readouterr().out
+    client = mlflow.MlflowClient()
+    assert {file.path for file in client.list_artifacts(old.info.run_id)} == {"notes.txt", "loss.png"}
+    assert len(list((new / "mlartifacts").rglob("more.txt"))) == 1
+    assert [file.path for file in client.list_artifacts(second.info.run_id)] == ["more.txt"]
+    assert sorted(workspace.rglob("*")) == before, "nothing is written to the old place"
+    tracking.setup("sentiment")
+    assert capsys.readouterr().out == ""
+
+
+def test_a_database_of_a_newer_mlflow_is_left_as_it_is(workspace):
+    with tracking.start_run("sentiment", "one"):
+        pass
+    with contextlib.closing(sqlite3.connect(workspace / "mlflow.db")) as connection, connection:
+        connection.execute("UPDATE alembic_version SET version_num = 'ffff00001111'")
+        connection.execute("UPDATE tags SET value = '31.10.2' WHERE key = 'mlflow'")
+    before = (workspace / "mlflow.db").read_bytes()
+    with pytest.raises(
+        LabError, match=r"last used by MLflow 31\.10\.2, and here is MLflow \d.*lab update.*rename"
+    ):
+        tracking.setup("sentiment")
+    assert (workspace / "mlflow.db").read_bytes() == before
+
+
+def test_a_port_that_somebody_answers_on_is_not_taken():
+    with socket.socket() as busy:
+        busy.bind(("0.0.0.0", 0))  # as AirPlay does: on every address
+        busy.listen()
+        port = busy.getsockname()[1]
+        assert tracking.free_port(port) not in (port, 0)
+    assert tracking.free_port(port) == port
 
 
 def test_ui_command_serves_the_same_database_to_this_machine_only(workspace):

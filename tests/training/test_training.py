@@ -622,3 +622,148 @@ def test_sorting_by_length_mixes_up_predictions_as_the_pitfalls_say(strategy, in
     rows = tiny_data(40)
     trainer = tiny_trainer(train_sampling_strategy=strategy)
     assert (trainer.predict(rows).label_ids.tolist() == rows["labels"][:]) is in_order
+
+
+# --- what is looked at before and after --------------------------------------------------------------------------
+
+
+class OwnRows(torch.utils.data.Dataset):
+    """A learner's own data set: rows of one length, labels as they happen to be."""
+
+    def __init__(self, labels):
+        self.labels = labels
+
+    def __len__(self):
+        return len(self.labels)
+
+    def __getitem__(self, at):
+        return {"input_ids": [5, 6, 7], "attention_mask": [1, 1, 1], "labels": self.labels[at]}
+
+
+def plain_trainer(data, model=None, **more):
+    """A Trainer with the library's own collator and loss."""
+    from transformers import Trainer
+
+    arguments = training.arguments("anywhere", num_train_epochs=1)
+    return Trainer(model=model or tiny_model(), args=arguments, train_dataset=data, **more)
+
+
+@pytest.mark.parametrize(
+    "labels, says",
+    [
+        ([1, 2, 1, 2], "run from 1 to 2, and the model has 2 classes, 0 to 1: 2 means nothing.*subtract 1"),
+        ([-1, 1, 1, -1], "Write 0 in place of -1"),
+        ([0, 1, 2, 3], "num_labels=4"),
+        ([0, -5, 1, 0], "Number the classes from 0 to 1"),
+        (["neg", "pos", "neg", "pos"], "row 0 of train_dataset is 'neg', a word.*class_encode_column"),
+        ([0, 1.0, 0, 1], "row 1 of train_dataset is 1.0, a number with a point.*0 to 1"),
+        ([0, 1, True, 0], "row 2 of train_dataset is True"),
+        ([0, 1, 0, None], "Row 3 of train_dataset has no label"),
+        ([0, float("nan"), 0, 1], "Row 1 of train_dataset has no label"),
+        ([np.int64(1), torch.tensor(2), 1, 2], "subtract 1"),
+    ],
+)
+@pytest.mark.parametrize("place", ["train", "eval"])
+def test_labels_are_looked_at_before_training(labels, says, place):
+    good = OwnRows([0, 1, 0, 1])
+    with pytest.raises(LabError, match=says.replace("train_dataset", f"{place}_dataset")):
+        if place == "train":
+            training.train(plain_trainer(OwnRows(labels)), "labels")
+        else:
+            training.train(plain_trainer(good, eval_dataset=OwnRows(labels)), "labels")
+
+
+@pytest.mark.parametrize("labels", [[0, 1, -100, 1], [np.int64(0), torch.tensor(1), 0, 1]])
+def test_labels_that_a_classifier_knows_are_trained_on(labels):
+    assert training.train(plain_trainer(OwnRows(labels)), "labels").history
+
+
+def test_labels_of_another_loss_are_its_own_business():
+    from transformers import Trainer
+
+    class Regression(Trainer):
+        def compute_loss(self, model, inputs, return_outputs=False, num_items_in_batch=None):
+            wanted = inputs.pop("labels").float()
+            return ((model(**inputs).logits[:, 0] - wanted) ** 2).mean()
+
+    arguments = training.arguments("anywhere", num_train_epochs=1)
+    trainer = Regression(model=tiny_model(), args=arguments, train_dataset=OwnRows([0.5, 3.0, 7.0, 1.5]))
+    assert training.train(trainer, "regression").history
+
+
+def without_task_type(**options):
+    from peft import LoraConfig, get_peft_model
+
+    base = tiny_model(adapter=False)
+    return get_peft_model(base, LoraConfig(r=2, target_modules=["query", "value"], **options))
+
+
+def test_a_new_head_that_stays_frozen_is_spoken_of(capsys):
+    training.train(plain_trainer(OwnRows([0, 1, 0, 1]), without_task_type()), "frozen")
+    assert "classifier" in (said := capsys.readouterr().out) and 'task_type="SEQ_CLS"' in said
+    for sound in (without_task_type(task_type="SEQ_CLS"), without_task_type(modules_to_save=["classifier"])):
+        training.train(plain_trainer(OwnRows([0, 1, 0, 1]), sound), "sound")
+        assert "frozen" not in capsys.readouterr().out
+    trained_before = without_task_type()
+    trained_before.get_base_model().classifier.bias.data += 1
+    training.train(plain_trainer(OwnRows([0, 1, 0, 1]), trained_before), "probe")
+    assert "frozen" not in capsys.readouterr().out
+
+
+def test_a_head_unfrozen_by_hand_is_never_left_out_of_the_files(tmp_path):
+    model = without_task_type()
+    model.get_base_model().classifier.requires_grad_(True)
+    trainer = plain_trainer(OwnRows([0, 1, 0, 1]), model)
+    for number, save in enumerate(
+        (model.save_pretrained, lambda folder: model.save_pretrained(folder), trainer.save_model)
+    ):
+        with pytest.raises(LabError, match=r"classifier.*modules_to_save"):
+            training.save_once(tmp_path / str(number), save)
+        assert not (tmp_path / str(number)).exists()
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"task_type": "SEQ_CLS"},
+        {"modules_to_save": ["classifier"]},
+        {"bias": "all"},
+        {"bias": "lora_only", "task_type": "SEQ_CLS"},
+        {},
+    ],
+)
+def test_whatever_an_adapter_writes_itself_is_saved(tmp_path, options):
+    folder = training.save_once(tmp_path / "whole", without_task_type(**options).save_pretrained)
+    assert list(folder.glob("*.safetensors"))
+
+
+@pytest.mark.parametrize(
+    "kind", ["PromptTuningConfig", "PromptEncoderConfig", "PrefixTuningConfig", "IA3Config"]
+)
+def test_other_adapters_are_saved_too(tmp_path, kind):
+    import peft
+
+    options = (
+        {"num_virtual_tokens": 2}
+        if kind != "IA3Config"
+        else {"target_modules": ["key"], "feedforward_modules": []}
+    )
+    model = peft.get_peft_model(
+        tiny_model(adapter=False), getattr(peft, kind)(task_type="SEQ_CLS", **options)
+    )
+    assert training.save_once(tmp_path / "whole", model.save_pretrained).exists()
+
+
+def test_a_decoder_without_padding_token_is_explained():
+    from transformers import LlamaConfig, LlamaForSequenceClassification
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    model = LlamaForSequenceClassification(LlamaConfig(vocab_size=64, pad_token_id=None, **sizes))
+    rows = tiny_data(8)
+    with pytest.raises(LabError, match=r"model.config.pad_token_id = tokenizer.pad_token_id"):
+        training.predict(model, rows)
+    with pytest.raises(LabError, match=r"model.config.pad_token_id = tokenizer.pad_token_id"):
+        training.train(tiny_trainer(model, rows), "decoder")
+    model.config.pad_token_id = 0
+    one_by_one = np.concatenate([training.predict(model, rows.select([at])) for at in range(8)])
+    np.testing.assert_allclose(training.predict(model, rows), one_by_one, atol=1e-5)

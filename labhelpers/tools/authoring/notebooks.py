@@ -5,6 +5,7 @@ import builtins
 import dis
 import hashlib
 import json
+import os
 from pathlib import Path
 from types import CodeType
 from typing import Any
@@ -117,12 +118,25 @@ def keep_edited(path: Path) -> Path | None:
     """Move a notebook out of the way if its cells differ from what was built."""
     if not path.exists() or not is_edited(path):
         return None
-    number = 1
-    while (kept := path.with_name(f"{path.stem}.mine{number}.ipynb")).exists():
-        number += 1
-    path.rename(kept)
+    kept = move_aside(path)
     print(f"You have worked in {path.name}. Your copy is now {kept.name}; nothing of it was changed.")
     return kept
+
+
+def move_aside(path: Path) -> Path:
+    """Rename a file that is the learner's to the next free NAME.mine1.ipynb, NAME.mine2.ipynb …"""
+    number = 1
+    while os.path.lexists(kept := path.with_name(f"{path.stem}.mine{number}{path.suffix}")):
+        number += 1
+    return path.rename(kept)
+
+
+def stamp(path: Path) -> str | None:
+    """Read which state of the course a notebook was built from; None where it cannot tell."""
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))["metadata"][STAMP]["built"]
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def is_edited(path: Path) -> bool:
