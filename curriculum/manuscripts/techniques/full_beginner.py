@@ -17,13 +17,16 @@ import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import torch
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
 from torch import nn
 from torch.utils.data import DataLoader
 from transformers import AutoModelForSequenceClassification, AutoTokenizer
 from transformers import DataCollatorWithPadding, Trainer, set_seed
 
-from labhelpers import data, exercise, memory, models, plots, progress, quiz, tracking, training
-from labhelpers import widgets
+from labhelpers import data, exercise, memory, metrics, models, plots, progress, quiz, tracking
+from labhelpers import training, widgets
 
 # %% [markdown]
 # ## Why this matters
@@ -36,13 +39,13 @@ from labhelpers import widgets
 # What does a factor of five do? What does a factor of four do? Nobody says. You will find out by turning one knob at a
 # time. And at the end the two knobs will turn out to be connected behind the panel.
 #
-# Four trainings, each reading the same sentences once: two rates, two batch sizes. Put your money down. How far apart
-# will the best and the worst of them be?
+# Four settings: two rates, two batch sizes. Every run reads the same sentences once. Commit to a number before you look:
+# how far apart will the best and the worst setting be?
 
 # %%
 spread_guess = widgets.predict(
     "full-beginner-spread",
-    "Accuracy of the best of the four runs minus that of the worst",
+    "Accuracy of the best of the four settings minus that of the worst",
     0,
     40,
     "points",
@@ -63,8 +66,8 @@ spread_guess = widgets.predict(
 
 # %% tags=["exercise"] exercise="technique_full_beginner/step" answer="training_step" minutes=8 difficulty=1
 # model(**batch).loss is the loss of a batch, a tensor. optimizer: a torch optimiser for the
-# model's weights. Do one training step and return the loss (before the step) as a plain Python
-# number.
+# model's weights. Do one training step, in the order above, and return the loss (before the
+# step) as a plain Python number. The gradients stay where they are: a cell below counts them.
 def training_step(model, optimizer, batch): ...
 
 
@@ -81,29 +84,41 @@ def training_step(model, optimizer, batch):
 
 
 # %% tags=["check"] exercise="technique_full_beginner/step"
+class Line(nn.Module):
+    def __init__(self, width=1, start=0.0):
+        super().__init__()
+        self.weight = nn.Parameter(torch.full((width,), float(start)))
+        self.rest = nn.Dropout(0.5)  # tells whether somebody has switched training off
+        self.times = 0
+
+    def forward(self, x, y):
+        from transformers.modeling_outputs import SequenceClassifierOutput
+
+        self.times += 1
+        resting = self.rest(torch.ones(40)).min() == 1
+        loss = ((x * self.weight).sum(-1) - y).square().mean() + float(resting)
+        return SequenceClassifierOutput(loss=loss)
+
+
+def as_written(answer):
+    """A step is taken once: where a result comes in another form, nobody may take ours as well."""
+    return getattr(answer, "__wrapped__", answer)
+
+
+def keeps_graph(result):
+    return isinstance(result, torch.Tensor) and result.requires_grad
+
+
 def check(answer):
-    from transformers.modeling_outputs import SequenceClassifierOutput
-
-    class Line(nn.Module):
-        def __init__(self):
-            super().__init__()
-            self.weight = nn.Parameter(torch.tensor(0.0))
-
-        def forward(self, x, y):
-            return SequenceClassifierOutput(loss=((self.weight * x - y) ** 2).mean())
-
-    def steps(run, count):
-        model = Line()
-        optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-        batch = {"x": torch.tensor([1.0]), "y": torch.tensor([1.0])}
-        return [run(model, optimizer, batch) for _ in range(count)], model.weight.item()
-
-    losses, weight = steps(answer, 2)
+    model, batch = Line(), {"x": torch.ones(1, 1), "y": torch.ones(1)}
+    optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
+    losses = [as_written(answer)(model, optimizer, batch) for _ in range(2)]
+    weight, times = model.weight.item(), model.times
+    spare = Line()
+    answer(spare, torch.optim.SGD(spare.parameters(), lr=0.1), batch)
     if losses[0] is None:
         return "Your function returns nothing. The loss is what a training curve is drawn from."
-    if isinstance(losses[0], torch.Tensor) and not losses[0].requires_grad:
-        return "Detached, but still a tensor. `.item()` makes a plain number of it."
-    if isinstance(losses[0], torch.Tensor):
+    if keeps_graph(losses[0]):
         return "You return a tensor, and the whole computation hangs on to it: kept in a list, such losses fill the memory. `.item()` makes a number of it."
     if weight == 0:
         return "After two steps the weight has not moved at all. Who moves it, and what does he need before he can?"
@@ -113,9 +128,58 @@ def check(answer):
         return "The second step went too far. backward() *adds* to the gradients that are there, so those of the first step were counted twice."
     if not np.isclose(weight, 0.36):
         return f"Two steps from 0 should lead to 0.36; yours lead to {weight:.2f}. Forward, backward and step, once each."
+    if times > 2:
+        return f"In two steps the model was asked {times} times. One forward pass per step is enough, and it is half of what a step costs."
     if not np.isclose(losses[0], 1.0):
-        return f"The loss before the first step is 1, and you return {losses[0]:.2f}. Was the model asked again after the step?"
+        return f"The loss before the first step is 1, and you return {losses[0]:.2f}."
+    if model.weight.grad is None or not model.weight.grad.any():
+        return "Your step ends with cleared gradients. Clear them at the *start*: then it also works after somebody else has left some, and the bill of memory below finds what it counts."
     return None
+
+
+def inputs(draw):
+    for width, rows, steps, kind in (
+        (1, 1, 3, "SGD"),
+        (4, 6, 3, "AdamW"),
+        (2, 5, 1, "momentum"),
+    ):
+        x, y = draw.normal(size=(rows, width)), draw.normal(size=rows)
+        x, y = torch.tensor(x, dtype=torch.float32), torch.tensor(y, dtype=torch.float32)
+        yield x, y, steps, kind, float(draw.normal())
+
+
+def trial(answer, x, y, steps, kind, left_over):
+    model = Line(x.shape[-1], 0.3)
+    made = {
+        "SGD": lambda weights: torch.optim.SGD(weights, lr=0.1),
+        "AdamW": lambda weights: torch.optim.AdamW(weights, lr=0.1),
+        "momentum": lambda weights: torch.optim.SGD(weights, lr=0.1, momentum=0.9),
+    }
+    optimizer = made[kind](model.parameters())
+    model.weight.grad = torch.full_like(model.weight, left_over)
+    step = as_written(answer)
+    batch = {"x": x, "y": y}
+    losses = [step(model, optimizer, batch) for _ in range(steps)]
+    gradient = model.weight.grad
+    return {
+        "losses": [None if loss is None else float(loss) for loss in losses],
+        "weights": model.weight.detach().tolist(),
+        "gradients": None if gradient is None else gradient.tolist(),
+        "forward passes": model.times,
+        "keeps its graph": keeps_graph(losses[0]),
+        "leaves the batch": list(batch) == ["x", "y"],
+    }
+
+
+def agrees(expected, found):
+    def close(one, other):
+        return (
+            other is not None
+            and None not in np.ravel(other)
+            and np.allclose(one, other, 1e-4, 1e-5)
+        )
+
+    return all(close(expected[what], found[what]) for what in expected)
 
 
 hints = [
@@ -240,11 +304,29 @@ def check(answer):
         return "The 1,201st sentence makes one more, small batch, and that is a whole step: 76."
     if np.isclose(steps(1201, 16, 2), 151):
         return "The small last batch comes in every epoch: round up first, then multiply by the epochs."
+    found = answer(5e-5, 1201, 16, 2)
     return (
         None
-        if np.isclose(answer(5e-5, 1201, 16, 2), 5e-5 * 152)
-        else "The rate is missing somewhere."
+        if np.isclose(found, 5e-5 * 152)
+        else f"152 steps with a rate of 5e-5 make {5e-5 * 152:.2e}; you return {found:.2e}. With a rate of 1 it was right."
     )
+
+
+def inputs(draw):
+    yield 5e-5, 800, 16
+    yield 1e-5, 801, 4
+    yield 2e-3, 3, 16  # fewer than one batch
+    yield 0.1, 16, 16, 5
+    yield 1e-4, 17, 1, 2
+    yield 3e-5, 0, 8
+    yield 0.5, 49, 8, 0
+    for _ in range(5):
+        yield (
+            float(draw.random()),
+            int(draw.integers(1, 900)),
+            int(draw.integers(1, 40)),
+            int(draw.integers(1, 5)),
+        )
 
 
 hints = [
@@ -281,7 +363,7 @@ for rate in (1e-5, 5e-5):
         )
 
 # %% [markdown]
-# Remember these four numbers; they will explain a good part of what follows.
+# Remember these four numbers. How much of what follows do they explain?
 #
 # ## Learning rates 1e-5 and 5e-5
 #
@@ -360,9 +442,9 @@ plots.show(
 )
 
 # %% [markdown]
-# The slower run is not doing anything wrong. It goes the same way, and it has not got there: its loss is still close
-# to a coin's *on the very sentences it learns from*. That is **underfitting**, and no amount of validation data can
-# cure it. It needs a larger rate, or more steps.
+# Look at how far below the dotted line each run ends. A run whose loss is still close to a coin's *on the very sentences
+# it learns from* does nothing wrong. It goes the same way, and it has not got there. That is **underfitting**, and no
+# amount of validation data can cure it. It needs a larger rate, or more steps.
 #
 # The opposite is **overfitting**: the training loss goes down and down, while on new sentences it turns and climbs. To
 # tell them apart you need both losses, and the loss of somebody who knows nothing. Write the rule down.
@@ -394,7 +476,7 @@ def diagnose(training, best, last, coin=coin_loss):
 def check(answer):
     words = {"underfitting", "overfitting", "fits"}
     found = answer(0.68, 0.69, 0.69)
-    if found not in words:
+    if not isinstance(found, str) or found not in words:
         return f"Your function returned {found!r}. It should return one of {sorted(words)}."
     if found != "underfitting":
         return f"Training loss 0.68, a coin has 0.69: nothing has been learnt yet, and you say {found!r}."
@@ -410,7 +492,24 @@ def check(answer):
         return "With a training loss like a coin's nothing was learnt by heart, so it cannot be overfitting. Ask that first."
     if answer(1.0, 0.9, 0.9, coin=np.log(5)) != "fits":
         return "With five classes a coin's loss is larger (ln 5). Use `coin`, not a number of two classes."
+    if answer(0.9, 0.5, 0.5, coin=1.0) != "fits":
+        return "Training loss 0.9, coin 1: that is exactly 0.9 × coin, and the rule says *above* it."
+    if answer(0.3, 2.5, 2.75) != "fits":
+        return "From 2.5 to 2.75 is exactly 1.1 × the best, and the rule says *more than* that."
     return None
+
+
+def inputs(draw):
+    for coin in (coin_loss, 1.0, 2.0, float(np.log(20))):
+        yield 0.9 * coin, 0.4, 0.4, coin  # on the border
+        yield 0.9 * coin + 1e-6, 0.4, 0.9, coin
+        yield 0.9 * coin - 1e-6, 0.4, 0.9, coin
+        yield 0.1, 2.5, 2.75, coin  # on the other border
+        yield 0.1, 5.0, 5.501, coin
+        yield 0.1, 5.0, 5.499, coin
+    for _ in range(30):
+        best = float(draw.uniform(0.05, 2))
+        yield float(draw.uniform(0, 1)), best, best * float(draw.uniform(1, 1.3))
 
 
 hints = [
@@ -465,9 +564,12 @@ for rate in (1e-5, 5e-5):
     turn(rate, 4)
 
 # %%
-for rate in (1e-5, 5e-5):  # all four with another seed: one run is an anecdote
-    for batch_size in (16, 4):
-        turn(rate, batch_size, seed=1)
+more = settings.pick(smoke=1, cpu=2)
+seeds = [lab.seed + number for number in range(1 + more)]
+for seed in seeds[1:]:  # all four with other seeds: one run is an anecdote
+    for rate in (1e-5, 5e-5):
+        for batch_size in (16, 4):
+            turn(rate, batch_size, seed)
 
 # %%
 table = pd.DataFrame(
@@ -476,12 +578,14 @@ table = pd.DataFrame(
         "batch": batch_size,
         "seed": seed,
         "steps": -(-sentences // batch_size),
-        "seconds": run.seconds,
+        "seconds": runs[rate, batch_size, seed].seconds,
         "right": 100 * (logits[rate, batch_size, seed].argmax(axis=1) == truth).mean(),
         "loss": judged_loss((rate, batch_size, seed)),
         "budget": travel_budget(rate, sentences, batch_size),
     }
-    for (rate, batch_size, seed), run in runs.items()
+    for rate in (1e-5, 5e-5)
+    for batch_size in (16, 4)
+    for seed in seeds
 )
 means = (
     table.groupby(["rate", "batch"], as_index=False)
@@ -493,7 +597,15 @@ means.drop(columns="seed").round({"seconds": 0, "right": 1, "loss": 3})
 
 # %% [markdown]
 # The table is sorted by its last column, the travel budget. Read `right` and `loss` from top to bottom, then look at the
-# picture. Its horizontal axis is not the rate, and not the batch size. It is what both of them make together.
+# picture. Its horizontal axis is not the rate, and not the batch size. It is what both of them make together. The dotted
+# line is the bar to jump: a classifier that only counts words (Day 3), fitted on the same sentences.
+
+# %%
+learn, judge = reviews["train"][:sentences], reviews["validation"][: len(judges)]
+words = make_pipeline(TfidfVectorizer(), LogisticRegression()).fit(
+    learn["text"], learn["label"]
+)
+bar = 100 * words.score(judge["text"], judge["label"])
 
 # %%
 figure, axes = plt.subplots()
@@ -502,11 +614,15 @@ for batch_size, mark, colour in ((16, "o", "#0072B2"), (4, "^", "#D55E00")):
     axes.scatter(
         part.budget, part.right, marker=mark, color=colour, label=f"batches of {batch_size}"
     )
-axes.plot(means.budget, means.right, color="#777777", lw=1, zorder=0)
+axes.axhline(bar, color="#777777", ls=":", lw=1.2)
+axes.annotate(
+    "counting words", (means.budget.max(), bar), (0, 4), textcoords="offset points", ha="right"
+)
 axes.set(xscale="log", xlabel="rate × steps (log scale)", ylabel="new sentences right (%)")
 axes.legend(loc="upper left")
 axes.margins(y=0.15)
-title = f"One line through both knobs: {spread:.0f} points from the smallest budget to the best"
+above = int((means.right > bar).sum())
+title = f"{spread:.0f} points between the settings; {above} of 4 above counting words"
 axes.set_title(title)
 plots.show(
     figure,
@@ -515,65 +631,63 @@ plots.show(
 spread_guess.compare(spread)
 
 # %% [markdown]
-# Four times smaller batches are four times as many steps, and so four times the way. Look at the smaller rate first:
-# there everybody is still on the road, and small batches come out ahead. "Small batches generalise better", people say
-# when they see that. Here something simpler happened: the small batches had *walked further*.
+# Four times smaller batches are four times as many steps, and so four times the way. Suppose they come out ahead at the
+# smaller rate. "Small batches generalise better", people say when they see that. It may be something simpler: the small
+# batches have *walked further*.
 #
-# At the larger rate, the large batches have arrived already. What further steps add is little, and the noise of small
-# batches shows instead: at this rate their seeds lie further apart. Past some point a larger budget throws the model
-# about, and then destroys what it knew; Day 6 shows where.
-#
-# And the two settings in the middle? Nearly the same budget, and yet the larger batches are well ahead. The budget is a
-# ceiling: the noisier the gradients, the more steps cancel. Still, it is the first thing to compute when two trainings
-# differ in rate, batch or epochs: **had they the same way to go?**
-#
-# How sure are we? Here are the differences between neighbours in the table, sentence by sentence, over all seeds.
+# That can be tested. Give the large batches the same way: four times the rate. If small batches are better in
+# themselves, they stay ahead. If it was the way, they do not.
+
+# %%
+for seed in seeds:
+    turn(4e-5, 16, seed)
 
 
 # %%
 def hits(rate, batch_size):
-    """Per sentence: the share of seeds that got it right."""
-    return np.mean(
-        [
-            logits[rate, batch_size, seed].argmax(axis=1) == truth
-            for seed in sorted(set(table.seed))
-        ],
-        axis=0,
-    )
+    """Right or wrong: one row per seed, one column per sentence."""
+    return [logits[rate, batch_size, seed].argmax(axis=1) == truth for seed in seeds]
 
 
-order = [(float(row.rate), int(row.batch)) for row in means.itertuples()]
-intervals, names = [], []
-for (rate_a, batch_a), (rate_b, batch_b) in zip(order[1:], order[:-1], strict=True):
-    difference = hits(rate_a, batch_a) - hits(rate_b, batch_b)
-    half = 1.96 * difference.std(ddof=1) / len(difference) ** 0.5
-    intervals.append([100 * (difference.mean() + shift) for shift in (0, -half, half)])
-    names.append(f"{rate_a:g} / {batch_a} minus {rate_b:g} / {batch_b}")
+pairs = {
+    "larger rate, batches of 16": ((5e-5, 16), (1e-5, 16)),
+    "smaller batches, rate 5e-5": ((5e-5, 4), (5e-5, 16)),
+    "smaller batches, rate 1e-5": ((1e-5, 4), (1e-5, 16)),
+    "smaller batches, same budget": ((1e-5, 4), (4e-5, 16)),
+}
+found = {
+    name: metrics.compare(hits(*one), hits(*other)) for name, (one, other) in pairs.items()
+}
+for name, difference in found.items():
+    print(f"{name:<29} {difference}")
 
 # %%
-clear = sum(low > 0 for _, low, _ in intervals)
-title = f"{clear} of {len(intervals)} steps up in budget are clear gains"
+verdicts = [difference.verdict for difference in list(found.values())[2:]]
+title = "Smaller batches, at one rate: {}; at one budget: {}".format(*verdicts)
 figure = plots.interval_bars(
-    names,
-    intervals,
+    list(found),
+    [difference.points for difference in found.values()],
     reference=0,
     reference_label="no difference",
     title=title,
-    xlabel="difference (points), rate / batch size",
+    xlabel="difference (points), over seeds and sentences",
 )
-plots.show(
-    figure,
-    alt=(
-        "Differences in accuracy between neighbouring "
-        f"settings with 95 percent intervals. {title}."
-    ),
-)
+plots.show(figure, alt=f"Four differences in accuracy with 95 percent intervals. {title}.")
 
+# %% [markdown]
+# The intervals hold what other seeds *and* other sentences might have said. "Undecided" means that these runs cannot
+# tell, not that there is no difference.
+#
+# Read the last two rows together. Better at one rate, and not better at one budget: then the way did it. And if small
+# batches are *worse* at one budget, that has a reason, too: the budget is a ceiling, and the noisier the gradients, the
+# more steps cancel. Past some point a larger budget throws the model about; Day 6 shows where. So the first question,
+# when two runs differ in rate, batch or epochs, is this: **had they the same way to go?**
+#
 # %% [markdown]
 # ### What the knobs cost
 #
-# Time first: the column `seconds` above. The same sentences in batches of four take longer, although nothing more is
-# read. Each step has fixed costs, and the optimiser moves all weights once per step, however few sentences it saw.
+# Time first: the column `seconds` above. Nothing more is read in batches of four, and yet they cost more: each step has
+# fixed costs, and the optimiser moves all weights once per step, however few sentences it saw.
 #
 # Then memory. Four kinds of things have to be there: the **weights**, a **gradient** for each, AdamW's **two running
 # means** for each, and the **activations**, which the forward pass leaves for the way back. Which of them do the knobs
@@ -581,9 +695,8 @@ plots.show(
 
 # %% tags=["exercise"] exercise="technique_full_beginner/grows" answer="grows" minutes=4 difficulty=1
 # A dictionary: for each knob the set of kinds that get larger when it is turned up. The four
-# kinds are called
-# "weights", "gradients", "optimizer" and "activations". A knob may change none: set(). So:
-# {"learning rate": {…}, "batch size": {…}}
+# kinds are called "weights", "gradients", "optimizer" and "activations". A knob may change none:
+# set(). So: {"learning rate": {…}, "batch size": {…}}
 grows = ...
 # <solution>
 grows = {"learning rate": set(), "batch size": {"activations"}}
@@ -609,6 +722,19 @@ def check(answer):
     if not batch:
         return "Every sentence of the batch leaves something behind on its way forward."
     return None
+
+
+def agrees(expected, found):
+    return (
+        isinstance(found, dict)
+        and all(
+            {found[knob]} == kinds
+            if isinstance(found.get(knob), str)
+            else set(found.get(knob, "?")) == kinds
+            for knob, kinds in expected.items()
+        )
+        and set(found) == set(expected)
+    )
 
 
 hints = [
@@ -681,8 +807,8 @@ axes.set_title(title)
 plots.show(figure, alt=f"Memory of one step by kind, for batches of 4 and of 16. {title}.")
 
 # %% [markdown]
-# Three of the four kinds do not notice. On this small model and these short texts, the fourth is not even the largest.
-# On long texts it is, and then a smaller batch is the first thing to try.
+# Three of the four kinds do not notice. The fourth grows with every token: on these short texts it need not be the
+# largest, on long texts it is, and then a smaller batch is the first thing to try.
 #
 # ## The same script on a GPT-2
 #
@@ -835,7 +961,7 @@ assert abs(travelled(100) - 100 * 2e-5) < 1e-5
 # %% [markdown]
 # ## Go further
 #
-# - **Equal budgets.** Run 2e-5 with batches of 4, and 8e-5 with batches of 16. Do they meet?
+# - **Equal budgets again.** Run 2e-5 with batches of 4, and 8e-5 with batches of 16. The same verdict?
 # - **Too far.** Continue the picture to the right, with 2e-4 and 1e-3 in batches of 4. Where does it turn?
 # - **The usual schedule.** `lr_scheduler_type="linear"` lets the rate fall to zero: half the budget. What is it worth?
 #
