@@ -21,8 +21,8 @@ from sklearn.linear_model import LogisticRegression
 from torch import nn
 from torch.utils.data import DataLoader
 
-from labhelpers import data, exercise, memory, models, plots, progress, quiz, settings, tracking
-from labhelpers import widgets
+from labhelpers import data, exercise, memory, metrics, models, plots, progress, quiz, settings
+from labhelpers import tracking, widgets
 
 # %%
 lab = settings.start("day08")
@@ -59,7 +59,8 @@ print(
 #
 # <!-- asked: D08-T1 -->
 # Commit yourself first. Which of the six knobs below moves the result most, for a short LoRA run on our
-# sentences? Put them in your order, strongest first. Take a guess; it will be compared.
+# sentences, each between two values that people use? Put them in your order, strongest first. Take a guess; it will
+# be compared.
 
 # %%
 my_ranking = ["rate", "batch", "epochs", "warmup", "decay", "dropout"]
@@ -142,6 +143,7 @@ before = torch.tensor(probe.predict_log_proba(training.predict(reader, search)))
 truth = torch.tensor(search["labels"][:])
 start_loss = nn.functional.nll_loss(before, truth).item()
 start_accuracy = (before.argmax(dim=1) == truth).double().mean().item()
+probe_right = probe.predict(training.predict(reader, confirm)) == np.array(confirm["labels"])
 print(
     f"where every run begins, on search: accuracy {start_accuracy:.3f}, loss {start_loss:.3f}"
 )
@@ -243,10 +245,12 @@ def train_one(config, seed, report=None, judge=search, part="search"):
     if not kept.exists():
         np.save(kept, training.predict(model, judge))
     logits, truth = np.load(kept), np.array(judge["labels"])
+    right = logits.argmax(axis=1) == truth
     return {
         **config,
         "seed": seed,
-        "accuracy": float((logits.argmax(axis=1) == truth).mean()),
+        "right": right,  # sentence by sentence, for comparisons
+        "accuracy": float(right.mean()),
         "loss": nn.functional.cross_entropy(torch.tensor(logits), torch.tensor(truth)).item(),
         "steps": sentences // config["batch"] * config["epochs"],
         "seconds": run.seconds,
@@ -256,7 +260,7 @@ def train_one(config, seed, report=None, judge=search, part="search"):
 # %%
 def note(result, **extra):
     """One child run in MLflow: what was chosen as parameters, what came out as metrics."""
-    result = result | extra
+    result = {key: value for key, value in (result | extra).items() if key != "right"}
     outcomes = ["accuracy", "loss", "steps", "seconds"]
     with mlflow.start_run(nested=True):
         mlflow.log_params({key: value for key, value in result.items() if key not in outcomes})
@@ -264,7 +268,7 @@ def note(result, **extra):
 
 
 first = train_one({}, seed=1)
-print(", ".join(f"{key} {value:.3g}" for key, value in first.items()))
+print(", ".join(f"{key} {value:.3g}" for key, value in first.items() if key != "right"))
 
 # %% [markdown]
 # <!-- asked: D08-T2 -->
@@ -314,6 +318,17 @@ def check(answer):
     if not np.isclose(values[0], 1e-5):
         return f"Step 0 should have the rate `low`, here 1e-5; yours is {values[0]:.3g}."
     return f"With 5 steps from 1e-5 to 1e-1 each step is ten times the one before; yours are {', '.join(f'{v:.2g}' for v in values)}."
+
+
+def inputs(draw):
+    yield 0, 2, 1e-5, 1.0
+    yield 1, 2, 1e-5, 1.0
+    yield 3, 9, 3e-4, 0.02
+    yield 2, 60, 0.5, 7.0
+    for _ in range(4):
+        steps = int(draw.integers(2, 40))
+        low = float(10 ** draw.uniform(-6, -3))
+        yield int(draw.integers(steps)), steps, low, low * float(draw.uniform(2, 5000))
 
 
 hints = [
@@ -499,14 +514,16 @@ with tracking.start_run("sentiment-hyperparameters", "five pairs") as parent_of_
     as_printed = [train_one({"rate": rate, "r": r}, seed=1) for rate, r in five_pairs]
     for result in as_printed:
         note(result)
+losses = [result["loss"] for result in as_printed]
+print(f"loss {min(losses):.3f} to {max(losses):.3f}; a run begins at {start_loss:.3f}")
 pd.DataFrame(as_printed)[["rate", "r", "loss", "accuracy"]].round(
     {"loss": 3, "accuracy": 3}
 ).astype({"rate": str})
 
 # %% [markdown]
-# Compare with where every run begins. These five have hardly moved, and they differ by next to nothing. (With
-# thousands of steps they would get somewhere; the plan was made for such runs.) So keep the *shape* of the plan
-# and move it into the window: thirty times each rate, and two seeds.
+# How far have these five moved from where every run begins, and from each other? (With thousands of steps they
+# would get somewhere; the plan was made for such runs.) Keep the *shape* of the plan and move it into the window:
+# thirty times each rate, and two seeds.
 
 # %%
 seeds, pair_seeds = [1, 2], settings.pick(smoke=1, cpu=2)
@@ -558,8 +575,8 @@ print(
 
 # %% tags=["exercise"] exercise="day08/clean" answer="clean_comparisons" minutes=8 difficulty=2
 # design: a list of (rate, r). Return all clean comparisons for one knob ("rate" or "r"): pairs
-# of entries of the design that differ in this knob and agree in the other. A list of pairs of
-# entries, such as [((1e-4, 4), (1e-4, 8)), …]; in which order is up to you.
+# of entries of the design that differ in this knob and agree in the other, each comparison
+# once. A list of pairs of entries, such as [((1e-4, 4), (1e-4, 8)), …]; in any order.
 def clean_comparisons(design, knob): ...
 
 
@@ -581,12 +598,12 @@ def check(answer):
     def as_sets(found):
         return {frozenset(map(tuple, pair)) for pair in found}
 
-    trial = [(1, 10), (1, 20), (2, 20), (3, 20), (3, 40), (1, 20)]
+    plan = [(1, 10), (1, 20), (2, 20), (3, 20), (3, 40), (1, 20)]
     rate_pairs = {
         frozenset(p) for p in [((1, 20), (2, 20)), ((1, 20), (3, 20)), ((2, 20), (3, 20))]
     }
     rank_pairs = {frozenset(p) for p in [((1, 10), (1, 20)), ((3, 20), (3, 40))]}
-    found = answer(list(trial), "rate")
+    found = answer(list(plan), "rate")
     if not isinstance(found, list | tuple | set):
         return f"Your function returns {type(found).__name__}; a list of pairs is asked for."
     if any(
@@ -596,11 +613,13 @@ def check(answer):
         for pair in found
     ):
         return "Each element should be a pair of entries of the design, and each entry a (rate, r)."
-    found = as_sets(found)
+    listed, found = len(found), as_sets(found)
     if found == rank_pairs:
         return "You return the comparisons of the other knob: the one you are asked about should differ, the *other* one should stay."
     if found == rate_pairs:
-        if as_sets(answer(list(trial), "r")) == rank_pairs:
+        if as_sets(answer(list(plan), "r")) == rank_pairs:
+            if listed > 5:
+                return f"The right pairs, but {listed} of them: each is listed twice, once in each order. One comparison is one pair."
             return None
         return 'Right for "rate", wrong for "r": does the knob decide which of the two numbers must stay?'
     if any(len(pair) == 1 for pair in found):
@@ -609,7 +628,25 @@ def check(answer):
         return "Some of your pairs differ in *both* numbers, for example (1, 10) and (2, 20). Whatever comes out there, you cannot say which of the two did it."
     if found < rate_pairs:
         return f"Some clean comparisons are missing: you found {len(found)} of {len(rate_pairs)}. Not only neighbours in the list can be compared."
-    return "For our trial design these are not the clean comparisons: the knob differs, everything else is equal."
+    return f"For the design {plan} the clean comparisons by rate are {sorted(sorted(p) for p in rate_pairs)}; yours are {sorted(sorted(p) for p in found)}. We do not recognise the mistake."
+
+
+def inputs(draw):
+    for knob in ("rate", "r"):
+        yield [(1e-4, 4), (1e-4, 8), (2e-4, 8), (3e-4, 8), (2e-4, 16)], knob
+        yield [], knob
+        yield [(1e-4, 8)], knob
+        yield [(8, 8), (16, 8), (16, 16)], knob
+        cells = list(itertools.product([1e-4, 2e-4, 3e-4], [4, 8, 16]))
+        for size in (3, 6, 9):
+            yield [cells[at] for at in draw.permutation(9)[:size]], knob
+
+
+def agrees(expected, found):
+    def counted(pairs):
+        return sorted(sorted(map(tuple, pair)) for pair in pairs)
+
+    return counted(expected) == counted(found)
 
 
 hints = [
@@ -637,6 +674,10 @@ misconceptions = [
     (
         "def clean_comparisons(design, knob):\n    return [(a, b) for a, b in itertools.combinations(design, 2) if a[1] == b[1] and a[0] != b[0]]",
         'wrong for "r"',
+    ),
+    (
+        "def clean_comparisons(design, knob):\n    i = 0 if knob == 'rate' else 1\n    return [(a, b) for a in design for b in design if a[i] != b[i] and a[1 - i] == b[1 - i]]",
+        "once in each order",
     ),
 ]
 
@@ -749,7 +790,7 @@ levels = {
 signs = pd.DataFrame(
     list(itertools.product([-1, 1], repeat=4)), columns=["rate", "batch", "epochs", "warmup"]
 )
-signs["decay"] = signs.rate * signs.batch * signs.epochs
+signs["decay"] = signs.rate * signs.batch * signs.warmup
 signs["dropout"] = signs.batch * signs.epochs * signs.warmup
 overlaps = signs.T @ signs - len(signs) * np.eye(len(levels))
 print(
@@ -759,10 +800,10 @@ print(
 signs.T.astype(int)
 
 # %% [markdown]
-# Read a row: each knob is high in eight runs and low in eight. Compare those two halves, and everything
-# else cancels. One comparison with eight runs on each side, *for every knob at once, from the same 16
-# runs*. One knob at a time, the same precision takes more than three times as many: a base and six
-# variations, eight runs of each.
+# Read a row: each knob is high in eight runs and low in eight. Compare those two halves, and the other five
+# knobs cancel, and so does whatever *two* knobs do together. One comparison with eight runs on each side, *for
+# every knob at once, from the same 16 runs*. One knob at a time, the same precision takes more than three times as
+# many: a base and six variations, eight runs of each.
 #
 # It has a price. The column for the interaction rate × batch is the product of two columns, and with only
 # 16 rows, some products come out identical. Those interactions cannot be told apart: they are **aliases**.
@@ -818,9 +859,24 @@ def check(answer):
     flipped = table.assign(t=-table.t)
     if names(answer(flipped, ("p", "q"))) != {frozenset("st")}:
         return "Right when two products agree, wrong when one is the exact opposite of the other in every row. Then, too, no data could separate the two."
-    if names(answer(signs, ("rate", "batch"))) != {frozenset(("epochs", "decay"))}:
+    if names(answer(signs, ("rate", "batch"))) != {frozenset(("warmup", "decay"))}:
         return "Right for our trial table, wrong for today's design: are all pairs of columns considered?"
     return None
+
+
+def inputs(draw):
+    for pair in itertools.combinations(signs.columns, 2):
+        yield signs, pair
+    cube = pd.DataFrame(list(itertools.product([-1, 1], repeat=3)), columns=list("abc"))
+    yield cube, ("a", "c")
+    yield cube.assign(d=-cube.a * cube.b * cube.c), ("d", "b")
+    yield cube.assign(d=cube.a, e=-cube.b), ("e", "a")
+    for rows in (3, 4, 7):
+        yield pd.DataFrame(draw.choice([-1, 1], (rows, 5)), columns=list("vwxyz")), ("y", "w")
+
+
+def agrees(expected, found):
+    return sorted(map(sorted, expected)) == sorted(map(sorted, found))
 
 
 hints = [
@@ -854,8 +910,24 @@ for pair in [("rate", "batch"), ("rate", "epochs"), ("batch", "epochs"), ("rate"
 
 # %% [markdown]
 # The roles were dealt with care. Where two of the strong suspects meet (rate, batch, epochs), the partner
-# in the same column is an interaction with decay or dropout. If such a column shows something, we shall
+# in the same column is an interaction among the other three. If such a column shows something, we shall
 # believe the strong suspects. That belief is an assumption, and now it stands in the open.
+#
+# And the knobs themselves? Each shares its column with products of *three*:
+
+# %%
+for knob in levels:
+    others = itertools.combinations(levels, 3)
+    same = [t for t in others if (signs[list(t)].prod(axis=1) == signs[knob]).all()]
+    print(f"{knob:<8} = " + " = ".join(" × ".join(three) for three in same))
+suspects = signs.rate * signs.batch * signs.epochs
+assert not any(abs((suspects * signs[knob]).sum()) == len(signs) for knob in levels)
+
+# %% [markdown]
+# So a knob that does nothing can still show the shadow of three that act together. Many plans put a knob on
+# rate × batch × epochs, the very three that matter most; ours keeps that product off every knob (the last line
+# proves it), and takes what three others do together to be small. To do without that assumption for one knob, run the
+# same 16 again with this knob's signs turned (a **fold-over**).
 #
 # <!-- asked: D08-T4 -->
 # Run it, with two seeds. The machine works; read on, the next paragraphs are for now.
@@ -881,9 +953,9 @@ print(
 
 
 # %% tags=["exercise"] exercise="day08/effect" answer="effect" minutes=8 difficulty=2
-# signs: a table of -1 and +1, one row per run. response: one number per run. knobs: names of
-# columns, such as ["rate"] for a main effect or ["rate", "batch"] for an interaction (then the
-# product of the columns counts).
+# signs: a table of -1 and +1, one row per run. response: one number per run (a list, an array
+# or a column). knobs: a list of columns, such as ["rate"] for a main effect or
+# ["rate", "batch"] for an interaction (then the product of the columns counts).
 # Return the mean response where the (product) column is +1 minus the mean where it is -1.
 def effect(signs, response, knobs): ...
 
@@ -932,6 +1004,19 @@ def check(answer):
     if np.isclose(both, 4):
         return "For two knobs you add up, the columns or the effects. The interaction is something else: the effect of the *product* column."
     return f"For the product of p and q the effect is 5; yours is {both:.3g}. Multiply the two columns, then compare the means where the product is +1 and -1."
+
+
+def inputs(draw):
+    whole = pd.DataFrame(list(itertools.product([-1, 1], repeat=4)), columns=list("pqst"))
+    twice = pd.concat([signs, signs], ignore_index=True)
+    for rows, table in ((16, whole), (16, signs), (32, twice)):
+        values, names = draw.normal(70, 5, rows), list(table.columns)
+        for knobs in (names[:1], names[-1:], names[1:3], names[:2], names[1:4]):
+            yield table, pd.Series(values), knobs
+        yield table, values, names[:2]
+        yield table, values.tolist(), names[1:2]
+    yield whole, np.zeros(16), ["q"]
+    yield whole.iloc[:, :2].iloc[::4].reset_index(drop=True), np.arange(4) - 2.5, ["p"]
 
 
 hints = [
@@ -997,6 +1082,7 @@ print(
 # One more trap. Beside the six knobs there are seven columns of interactions to look at. With a 95 % band
 # each, chance gets one past us in $13 × 0.05$ cases on average. So there is a second, wider band, which any
 # of the thirteen leaves by chance only once in twenty experiments (Bonferroni's: divide the 5 % by 13).
+# Both bands are about other *seeds* on these sentences; other sentences are not in them.
 
 
 # %%
@@ -1004,9 +1090,8 @@ def groups_of(signs):
     """The columns of the design: each knob, and each set of interactions that share one."""
     seen, groups = set(), {knob: [knob] for knob in signs.columns}
     for pair in itertools.combinations(signs.columns, 2):
-        if pair not in seen:
-            others = aliases(signs, pair)
-            seen |= {pair, *others}
+        if frozenset(pair) not in seen:
+            seen |= {frozenset(pair), *map(frozenset, aliases(signs, pair))}
             groups[" × ".join(pair)] = list(pair)
     return groups
 
@@ -1077,6 +1162,9 @@ print("(Inside the band, the order of the knobs is itself an accident of the see
 # Blue are knobs, orange their interactions (named after one of the pairs that share the column). Move to
 # `loss` and see whether the picture stays: loss also counts *how sure* the wrong answers were.
 #
+# An effect belongs to the **step** between its two levels (they stand in the list further up). Take wider steps, and
+# the same knob looks more important. So this ranks our six steps; no plan ranks knobs as such.
+#
 # ### Explain the surprise
 #
 # A larger batch has a steadier gradient. It should help, shouldn't it? Look at what it did here, to the loss
@@ -1120,20 +1208,23 @@ print(f"doubling the epochs (twice the updates) changes it by {in_loss['epochs']
 # fairly keeps the number of updates, or tunes the rate for each.
 #
 # **How many seeds, then?** Before you claim a difference between two settings, you can say how many seeds
-# it takes to see it. Each mean over $n$ seeds has the standard error $\sigma/\sqrt n$, the difference of
-# two means $\sigma\sqrt{2/n}$. Ask that the difference be at least two of its standard errors.
+# it takes to see it. Each mean over $n$ seeds has the standard error $\sigma/\sqrt n$, the difference of two means
+# $\sigma\sqrt{2/n}$. To stand out, what you measure must exceed about two of these (1.96). If the *true* difference is
+# just two, chance lifts it over the line only every second time. This is the **power** of a plan, and people ask
+# for four times in five: a true difference of $1.96 + 0.84 = 2.8$ standard errors, and $2.8\sqrt2 \approx 4$ (Lehr's
+# rule):
 
 
 # %% tags=["exercise"] exercise="day08/seeds" answer="seeds_needed" minutes=6 difficulty=2
 # noise: standard deviation between runs that differ in the seed only. difference: what you want
 # to see, in the same unit. Return the smallest whole number n of seeds per setting with
-# difference >= 2 * noise * sqrt(2 / n).
+# difference >= 4 * noise / sqrt(n).
 def seeds_needed(noise, difference): ...
 
 
 # <solution>
 def seeds_needed(noise, difference):
-    return int(np.ceil(8 * (noise / difference) ** 2))
+    return int(np.ceil(16 * (noise / difference) ** 2))
 
 
 # </solution>
@@ -1144,51 +1235,79 @@ def check(answer):
     value = answer(1.5, 1.0)
     if not isinstance(value, int | float | np.number):
         return f"Your function returns {type(value).__name__}. A whole number is asked for."
-    if value == 18 and answer(1.0, 1.25) == 6 and answer(2.0, 0.5) == 128:
-        return None
+    if value in (36, 37):  # 37: a root, squared again, may come out a last digit above 36
+        uneven = answer(1.0, 1.25)
+        if uneven == 11:
+            return None
+        return f"Right when it comes out even. For a noise of 1 and a difference of 1.25 it comes out at 10.24, so 11 are needed; you say {uneven:.4g}. Round *up*."
+    if value == 9:
+        return "The noise and the difference are squared, and the 4 in front is not. Square both sides, whole."
     if value == 18:
-        return "Right when it comes out even; otherwise round *up*: with one seed fewer, the difference would be less than two standard errors."
-    if value in (9, 4.5, 5):
-        return "That is for *one* mean. Both settings have noise; their difference has more than either."
-    if abs(value - 4.2426) < 0.01 or value in (4, 5):
+        return "Half of what it takes: 18 seeds make the true difference two standard errors, and that is seen only every second time."
+    if value == 6:
         return "The root went missing: n stands under a root in the formula. Square both sides before you solve for n."
-    if value in (12, 13):
+    if value in (24, 25):
         return "The noise has to be squared as well as the rest. Square both sides, then solve for n."
-    if value == 4.5 or value == 3:
-        return "Two standard errors are asked for; you ask for one."
-    return f"With a noise of 1.5 points, a difference of 1 point takes 18 seeds per setting; your function says {value:.3g}."
+    if abs(value - 16 / 2.25) < 1 or abs(value - 16 * (1 / 1.5)) < 0.4:
+        return "Upside down: more noise asks for more seeds, a larger difference for fewer."
+    return f"With a noise of 1.5 points, a difference of 1 point takes 36 seeds per setting; your function says {value:.4g}. We do not recognise the mistake."
+
+
+def inputs(draw):
+    yield 1.3, 0.7
+    yield 0.1, 9.0  # a huge difference: one seed
+    yield 0.77, 3.1
+    yield 3, 2.5
+    for _ in range(4):
+        yield float(draw.uniform(0.2, 4)), float(draw.uniform(0.3, 5))
 
 
 hints = [
-    "Square both sides: difference² = 4 · noise² · 2 / n.",
-    "n = 8 · (noise / difference)², then the next whole number.",
-    "`int(np.ceil(8 * (noise / difference) ** 2))`",
+    "Square both sides: difference² = 16 · noise² / n.",
+    "n = 16 · (noise / difference)², then the next whole number.",
+    "`int(np.ceil(16 * (noise / difference) ** 2))`",
 ]
 misconceptions = [
     (
         "def seeds_needed(noise, difference):\n    return int(np.ceil(4 * (noise / difference) ** 2))",
-        "for *one* mean",
+        "the 4 in front is not",
     ),
     (
-        "def seeds_needed(noise, difference):\n    return 2 * noise / difference * 2 ** 0.5",
+        "def seeds_needed(noise, difference):\n    return int(np.ceil(4 * noise / difference))",
         "The root went missing",
     ),
     (
-        "def seeds_needed(noise, difference):\n    return 8 * noise / difference",
+        "def seeds_needed(noise, difference):\n    return 16 * noise / difference",
         "has to be squared",
     ),
     (
-        "def seeds_needed(noise, difference):\n    return round(8 * (noise / difference) ** 2)",
-        "round *up*",
+        "def seeds_needed(noise, difference):\n    return round(16 * (noise / difference) ** 2)",
+        "Round *up*",
     ),
 ]
 
+# %% [markdown]
+# Does the formula keep its promise? A thousand invented experiments, each judged by a $t$ test:
+
+
 # %%
-for difference in (4, 2, 1, 0.5):
+def power(n, noise, difference):
+    """How often a t test sees a true difference, with n seeds for each setting."""
+    throw = np.random.default_rng(lab.seed).normal(0, noise, (2, 1000, n))
+    return np.mean(stats.ttest_ind(throw[0] + difference, throw[1], axis=1).pvalue < 0.05)
+
+
+for difference in (4, 2, 1):
+    n = max(2, seeds_needed(noise, difference))  # one seed shows no noise
     print(
-        f"to see {difference} points with a noise of {noise:.1f}: "
-        f"{seeds_needed(noise, difference)} seeds for each setting"
+        f"to see {difference} points with a noise of {noise:.1f}: {n} seeds for each setting, "
+        f"seen in {power(n, noise, difference):.0%}; "
+        f"with half of them in {power(max(2, n // 2), noise, difference):.0%}"
     )
+
+# %% [markdown]
+# With only a handful of seeds the $t$ test asks for more than two standard errors, so there the formula promises
+# too much: take two or three seeds more.
 
 # %% [markdown]
 # ## Let Optuna search, and prune
@@ -1378,9 +1497,26 @@ def check(answer):
         return "A trial with 0.65 after its third quarter, where the median is 0.60, should be given up. Which check do you compare with?"
     if answer([0.62, 0.72], done):
         return "The trial had 0.62, then a bad moment with 0.72. Its best so far counts, and that is below the median of the second check (0.69)."
-    if answer([0.69], done):
-        return "Equal to the middle one is not worse than it."
+    if answer([0.70], done):
+        return "The median of the first check is 0.70, and so is this trial's loss: equal to the middle one is not worse than it."
+    wild = [*done[:4], [9.0, 9.0, 9.0, 9.0]]
+    if not answer([0.9], wild):
+        return "One completed run was wild, with losses of 9: a trial with 0.9 is above the median (0.80), and goes on all the same. Is that a mean, which one wild run pulls up?"
     return None
+
+
+def inputs(draw):
+    for count, patience in ((4, 4), (5, 4), (3, 4), (6, 2), (2, 2), (1, 2), (9, 6)):
+        done = (draw.integers(2, 30, (count, 4)) / 8).tolist()
+        for checks in (1, 2, 3, 4):
+            middle = float(np.median([curve[checks - 1] for curve in done]))
+            so_far = (draw.integers(2, 30, checks) / 8).tolist()
+            yield so_far, done, patience
+            yield [*so_far[1:], middle], done, patience  # the last one equals the median
+            yield [middle + 1] * checks, done, patience
+            yield [middle + 0.125] * checks, done, patience
+    yield [0.6], [[0.5, 0.4, 0.3, 0.2]] * 4
+    yield [0.6], [[0.5, 0.4, 0.3, 0.2]] * 3
 
 
 hints = [
@@ -1464,8 +1600,8 @@ def progress_of(study):
 # %%
 gain = random_study.best_value - tpe_study.best_value
 title = (
-    f"Same budget: TPE with pruning ends {abs(gain):.3f} "
-    f"{'below' if gain > 0 else 'above'} random search"
+    f"One search each, same budget: {tpe_study.best_value:.3f} (TPE with pruning), "
+    f"{random_study.best_value:.3f} (random)"
 )
 figure, axes = plt.subplots()
 for name, study, colour in (("random", random_study, "C0"), ("TPE, pruned", tpe_study, "C1")):
@@ -1478,8 +1614,8 @@ axes.set(title=title, xlabel="sentences read in training", ylabel="best loss so 
 plots.show(figure, alt=f"Best loss so far over the budget, for two searches. {title}.")
 
 # %% [markdown]
-# Who won? One search against one search is a comparison with a single seed, and *that* you do not believe
-# any more since Saturday. To compare searchers you would repeat both, many times, and this machine has no
+# Who won? Nobody knows: one search against one search is a comparison with a single seed, and *that* you do not
+# believe any more since Saturday. To compare searchers you would repeat both, many times, and this machine has no
 # time for it. But one question can be repeated at no cost: how much does *pruning* save, and does it ever
 # throw the best away? The complete curves of the random trials are there. Shuffle their order and replay
 # the rule. (TPE's completed trials stay out: they have survived a pruning already.)
@@ -1590,24 +1726,29 @@ best_runs.assign(
 # %% [markdown]
 # A list of winners, each of them with its luck: chosen as the best of many, on sentences that were looked
 # at all day, with one seed. Now the final: few candidates, **new seeds, and the half of validation that has
-# judged nothing so far**. The candidates and the rule are written down before the runs:
+# judged nothing today**. The candidates and the rule are written down before the runs:
 #
 # - *the guide's recipe*, which was made for longer runs;
 # - *the range test*: its suggestion, everything else as usual; that took one run, not a search;
-# - the best of random search and the best of TPE.
+# - *one* searched recipe: of the two searches' best, the one with the lower loss on `search`. Whoever picks it *in*
+#   the final lets the same sentences choose and judge.
 #
 # <!-- asked: D08-T6 -->
-# The rule: a searched recipe must beat the range test's by at least two standard errors, or we keep the one
-# that cost a single run.
+# The rule: the searched recipe must be **better** by the course's comparison, whose interval holds other seeds and
+# other sentences, or we keep the one that cost a single run. A point of accuracy or less does not matter to us
+# (`margin`). How many seeds would one point take? You have worked it out above; where these are fewer, expect
+# "undecided" unless the difference is large.
 
 # %%
+studies = {"random search": random_study, "TPE with pruning": tpe_study}
+searched = min(studies, key=lambda name: studies[name].best_value)
+held = "range test"
 finalists = {
     "guide: 2e-4": {"rate": 2e-4, "decay": 0.01},
-    "range test": {"rate": suggested},
-    "random search": random_study.best_params,
-    "TPE with pruning": tpe_study.best_params,
+    held: {"rate": suggested},
+    searched: studies[searched].best_params,
 }
-new_seeds = settings.pick(smoke=[11, 12], cpu=[11, 12, 13])
+new_seeds = settings.pick(smoke=[11, 12], cpu=[11, 12, 13, 14])
 with tracking.start_run("sentiment-hyperparameters", "finalists") as parent_of_final:
     final = []
     for name, config in finalists.items():
@@ -1621,67 +1762,30 @@ with tracking.start_run("sentiment-hyperparameters", "finalists") as parent_of_f
 final = pd.DataFrame(final)
 
 # %%
-figure, axes = plt.subplots(figsize=(7.2, 2.9))
 means = 100 * final.groupby("name").accuracy.mean()
+right = {name: np.stack(final[final.name == name].right.tolist()) for name in finalists}
+for name in finalists:
+    if name != held:
+        print(f"{name} minus {held}:", metrics.compare(right[name], right[held], margin=0.01))
+final_gap = metrics.compare(right[searched], right[held], margin=0.01)
+chosen = searched if final_gap.verdict == "better" else held
+print(f"by the rule: {chosen}")
+print(f"{chosen} minus the probe it began with:", metrics.compare(right[chosen], probe_right))
+
+# %%
+figure, axes = plt.subplots(figsize=(7.2, 2.6))
 for row, name in enumerate(finalists):
     scores = 100 * final[final.name == name].accuracy
     axes.plot(scores, [row] * len(scores), "o", color="C0", alpha=0.7)
     axes.plot(means[name], row, "|", color="#222222", ms=18, mew=2)
+axes.axvline(100 * probe_right.mean(), color="#777777", lw=1, ls="--")
 axes.set_yticks(range(len(finalists)), list(finalists))
 axes.set_ylim(len(finalists) - 0.5, -0.5)
-leader = means.idxmax()
-title = f"On fresh sentences and seeds: {leader} leads with {means[leader]:.1f} %"
-axes.set(title=title, xlabel="accuracy on confirm (%), one dot per seed")
+title = f"{searched} minus {held}: {final_gap}"
+axes.set(title=title, xlabel="accuracy on confirm (%), a dot per seed; dashed: the probe")
 plots.show(
     figure,
-    alt=f"Accuracy of four finalists, one dot per new seed, the bar is the mean. {title}.",
-)
-
-# %% [markdown]
-# The margin, against noise. The seeds are the same for all finalists, so compare seed by seed: the same
-# start, the same order of sentences. With so few seeds the $t$ distribution says how wide the interval must
-# be.
-
-# %%
-score = (100 * final.pivot(index="seed", columns="name", values="accuracy")).round(6)
-held = "range test"
-searched = means[["random search", "TPE with pruning"]].idxmax()
-margins = {}
-for name in finalists:
-    if name != held:
-        gap = score[name] - score[held]
-        error = gap.std() / len(gap) ** 0.5
-        half = stats.t.ppf(0.975, len(gap) - 1) * error
-        margins[name] = (gap.mean(), gap.mean() - half, gap.mean() + half)
-        print(
-            f"{name} minus {held}: {gap.mean():+.1f} points, standard error {error:.1f}, "
-            f"95 % {gap.mean() - half:+.1f} to {gap.mean() + half:+.1f}"
-        )
-searched_gap = score[searched] - score[held]
-searched_error = searched_gap.std() / len(searched_gap) ** 0.5
-chosen = searched if searched_gap.mean() >= 2 * searched_error else held
-print(f"by the rule: {chosen}")
-
-# %%
-final_noise = 100 * final.groupby("name").accuracy.var().mean() ** 0.5
-title = (
-    f"{searched} against the range test: {searched_gap.mean():+.1f} points; "
-    f"one run's noise is {final_noise:.1f}"
-)
-figure = plots.interval_bars(
-    list(margins),
-    list(margins.values()),
-    reference=0,
-    reference_label="range test",
-    title=title,
-    xlabel="difference in accuracy (points), 95 % intervals over seeds",
-)
-plots.show(
-    figure,
-    alt=(
-        "Differences of three finalists from the range test's recipe, "
-        f"with intervals over seeds. {title}."
-    ),
+    alt=f"Accuracy of three finalists, one dot per new seed, the bar is the mean. {title}.",
 )
 
 # %%
@@ -1838,7 +1942,7 @@ results_today = {
     "best_survives": survival,
     "tpe_gain_loss": gain,
     "chosen_accuracy": means[chosen] / 100,
-    "margin_points": searched_gap.mean(),
+    "margin_points": 100 * final_gap.estimate,
 }
 
 # %%
@@ -1899,12 +2003,12 @@ assert abs(mean(16) - mean(4) - 1) < 1e-9
             ),
             (
                 "One at a time is better, because nothing else changes.",
-                "Everything else cancels in the factorial, too: each level of a knob sees every other knob equally often high and low.",
+                "The other knobs cancel in the factorial, too: each level of a knob sees every other knob equally often high and low.",
                 False,
             ),
             (
                 "The factorial cannot know main effects: its knobs are confounded.",
-                "Its main effects are not confounded with each other. Some interactions are, among themselves.",
+                "Not with each other, nor with what two knobs do together. Each shares its column with some product of three, which is assumed to be small.",
                 False,
             ),
         ],
@@ -1931,7 +2035,7 @@ assert 0.9 < one_at_a_time < 0.95
             ),
             (
                 "Take 3e-4: a tenth is always safe.",
-                "A rule of thumb in place of a test that takes a minute. Our own curves lay further apart.",
+                "A rule of thumb in place of a test that takes a minute.",
                 False,
             ),
             (
