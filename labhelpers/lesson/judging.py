@@ -124,8 +124,8 @@ class Trial:
                 found = run(self.answer, *copied(args))
             if not agrees(expected, found):
                 return (
-                    f"Right for the usual case, but for {_call_text(self.name, args, {})} yours gives {_short(found)}, and it "
-                    f"should give {_short(expected)}. We do not recognise the mistake: try that case by hand."
+                    f"Right for the usual case, but for {_call_text(self.name, args, {})} {_contrast(expected, found)}. "
+                    "We do not recognise the mistake: try that case by hand."
                 )
         return None
 
@@ -442,7 +442,37 @@ def _short(value: Any) -> str:
         return f"{value:.6g}"
     if hasattr(value, "shape") and getattr(value, "size", 0) > 6:
         return f"an array of shape {value.shape}"
-    return _shorten.repr(value.tolist() if hasattr(value, "tolist") else value)
+    text = _shorten.repr(value.tolist() if hasattr(value, "tolist") else value)
+    return " ".join(text.split())
+
+
+def _contrast(expected: Any, found: Any, part: str = "") -> str:
+    """Say what is given and what should be, for the first part of two results that differs."""
+    import numpy as np
+
+    expected, found = _plain(expected), _plain(found)
+    for name, one, other in _parts(expected, found):
+        if not same(one, other, 1e-3):
+            return _contrast(one, other, f"{part}, {name}" if part else name)
+    where = f" ({part})" if part else ""
+    numbers = all(getattr(value, "dtype", None) is not None for value in (expected, found)) and (
+        np.size(expected) > 6 and np.shape(expected) == np.shape(found)
+    )
+    if numbers and all(value.dtype.kind in "biuf" for value in (expected, found)):
+        off = np.abs(np.asarray(expected, dtype=float) - np.asarray(found, dtype=float)).max()
+        return f"yours gives an array of shape {np.shape(found)}{where} that is off by up to {off:.3g}"
+    return f"yours gives {_short(found)}{where}, and it should give {_short(expected)}"
+
+
+def _parts(expected: Any, found: Any) -> list[tuple[str, Any, Any]]:
+    """Pair the named values of two dictionaries, or the parts of two sequences that hold more than plain values."""
+    if isinstance(expected, Mapping) and isinstance(found, Mapping) and expected.keys() == found.keys():
+        return [(str(key), expected[key], found[key]) for key in expected]
+    rows = isinstance(expected, list | tuple) and isinstance(found, list | tuple)
+    if not (rows and any(isinstance(item, Mapping) or hasattr(item, "shape") for item in expected)):
+        return []
+    pairs = zip(expected, found, strict=False) if len(expected) == len(found) else ()
+    return [(f"part {at + 1}", one, other) for at, (one, other) in enumerate(pairs)]
 
 
 def _call_text(name: str, args: Any, options: Any) -> str:
