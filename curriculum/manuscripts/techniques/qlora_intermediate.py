@@ -28,9 +28,8 @@ import pandas as pd
 import torch
 from torch import nn
 
-from labhelpers import exercise, memory, models, planner, plots, progress, quiz, tasks, tracking
-
-from labhelpers import training, widgets
+from labhelpers import exercise, memory, metrics, models, planner, plots, progress, quiz
+from labhelpers import tasks, tracking, training, widgets
 
 # %% [markdown]
 # ## Why this matters
@@ -43,8 +42,8 @@ from labhelpers import training, widgets
 # 2. call `prepare_model_for_kbit_training`;
 # 3. train a LoRA, in a fraction of the memory.
 #
-# You will follow them with SmolLM2, and beside it train the same adapter on the same model in sixteen bits. Put your
-# money down before you see a byte: **one training step, everything that lies in memory at its peak**. If the
+# You will follow them with SmolLM2, and beside it train the same adapter on the same model in sixteen bits. Commit
+# yourself before you see a byte: **one training step, everything that lies in memory at its peak**. If the
 # sixteen-bit base needs 100 %, what does the four-bit base need, after these three lines?
 
 # %%
@@ -174,11 +173,25 @@ def check(answer):
         return "The scales are quantised themselves, and their own scales lie in quant_state.state2. Those are missing."
     if total != wanted:
         return f"Your items add up to {total:,} bytes, and the model holds {wanted:,}. Compare with the six lines printed above: which one is not in your sum?"
-    return (
-        None
-        if answer(sixteen)["rest"] == memory.account(sixteen).weights
-        else "The model in sixteen bits has no quant_state anywhere. All of it is rest."
-    )
+    plain = answer(sixteen)["rest"]
+    if plain != memory.account(sixteen).weights:
+        return f"The model in sixteen bits has no quant_state anywhere, so all of its {memory.account(sixteen).weights:,} bytes are rest; you find {plain:,}."
+    return None
+
+
+def inputs(draw):
+    def packed(rows, columns):
+        return Linear4bit(
+            columns, rows, quant_type="nf4", compress_statistics=True, compute_dtype=half
+        ).to(device)
+
+    twice = nn.Linear(3, 3, bias=False)
+    yield four.model.layers[0]
+    yield sixteen.model.layers[1]
+    yield nn.Sequential(packed(64, 64), packed(48, 96).half(), nn.LayerNorm(5))
+    yield nn.Sequential(twice, nn.Linear(2, 4).double(), twice, nn.BatchNorm1d(3))
+    yield nn.Sequential(Linear4bit(64, 2, bias=False))  # not packed yet
+    yield nn.Sequential()
 
 
 hints = [
@@ -242,7 +255,7 @@ axes.set_title(title)
 plots.show(figure, alt=f"Weights by kind, in sixteen and in four bits. {title}.")
 
 # %% [markdown]
-# Half of the "four-bit model" is in sixteen bits: the dictionary, one vector for each of its many tokens. It is
+# A large part of the "four-bit model" is in sixteen bits: the dictionary, one vector for each of its many tokens. It is
 # looked up, not multiplied, so nobody quantises it. Keep this orange bar in mind. It will come back.
 #
 # ### What happens to a layer on the way forward
@@ -306,6 +319,27 @@ def check(answer):
         None
         if close(found, wanted)
         else "Right for the first layer, wrong for another one. Use the layer that you are given."
+    )
+
+
+def inputs(draw):
+    first, last = four.model.layers[0], four.model.layers[-1]
+    for layer in (first.self_attn.k_proj, first.mlp.down_proj, last.self_attn.o_proj):
+        for tokens in (1, 7):
+            x = torch.tensor(draw.normal(size=(tokens, layer.in_features)))
+            yield layer, x.to(device, half)
+
+
+def trial(answer, layer, x):
+    with torch.no_grad():
+        result = answer(layer, x)
+    return result.float()
+
+
+def agrees(expected, found):
+    room = 0.02 * expected.abs().max().item()
+    return expected.shape == found.shape and torch.allclose(
+        expected, found, rtol=0.02, atol=room
     )
 
 
@@ -595,15 +629,23 @@ book_percent = 100 * totals["four, by the book"] / totals["sixteen bits"]
 show_account(account, f"By the book, four bits need {book_percent:.0f} % of what sixteen need")
 step_guess.compare(book_percent)
 
+# %%
+for kind in ("base", "activations"):
+    sixteen_has, *others = account[kind].iloc[:3]
+    changes = [f"{(other - sixteen_has) / 1e6:+,.1f} MB" for other in others]
+    print(
+        f"{kind:<12} against sixteen bits: by the book {changes[0]}, norms lifted {changes[1]}"
+    )
+
 # %% [markdown]
-# So much for the fraction. The blue part did shrink. But the grey part, the **activations**, grew, and by more than
-# the blue part lost. And look at the third row: it lifted nothing but the norms, a matter of kilobytes, and its grey
-# part is as large as that of the second. How can a few kilobytes weigh so much?
+# So much for the fraction. The blue part, the base, shrinks. The grey part, the **activations**, grows: compare the two
+# printed lines. And look at the third row: it lifted nothing but the norms, a matter of kilobytes. How can they weigh
+# so much?
 #
 # (The violet parts are a surprise of their own. For each token of the batch, the loss keeps a probability for *every*
 # token of the vocabulary, in 32 bits, and on the way back it needs as much again, and more, as *scratch* space. That
-# is the very tip of the step. And by the book, where mixed precision is on, there is a small comedy: the output layer
-# has just been lifted to 32 bits, and autocast makes a copy of it in sixteen, to multiply with.)
+# is the very tip of the step. And by the book, where mixed precision is on, the output layer has just been lifted to
+# 32 bits, and autocast makes a copy of it in sixteen, to multiply with.)
 #
 # Follow the numbers on their way through the first layers, and write down their type.
 
@@ -636,9 +678,9 @@ types_seen = {name: types_on_the_way(base) for name, base in bases.items()}
 pd.DataFrame(types_seen).T
 
 # %% [markdown]
-# There it is. A product of a 16-bit and a 32-bit number is a 32-bit number. One norm in 32 bits, and whatever has
-# passed it is in 32 bits; it is added to the stream between the layers, and from there on the *whole stream* is. The
-# norm's own weights are no more precise than before: they came out of sixteen bits. And this kind of norm computes
+# Look for the first *float32* in each row. A product of a 16-bit and a 32-bit number is a 32-bit number. One norm in
+# 32 bits, and whatever has passed it is in 32 bits; it is added to the stream between the layers, and from there on
+# the *whole stream* is. The norm's own weights are no more precise than before: they came out of sixteen bits. And this kind of norm computes
 # inside in 32 bits anyway, whatever its weights are.
 #
 # So: find the bug in the colleague's function, or rather in our own advice of Day 7.
@@ -655,8 +697,8 @@ def colleagues_gentle(base):
 
 # %% tags=["exercise"] exercise="technique_qlora_intermediate/gently" answer="gently" minutes=7 difficulty=2
 # base: a quantised decoder, as it comes out of load(). Change it so that nothing in it learns,
-# that it grows by no byte, and that the stream between its layers stays in sixteen bits. Return
-# it.
+# that it grows by no byte, and that the stream between its layers stays in sixteen bits. Its
+# numbers stay as they are. Return the same model.
 def gently(base): ...
 
 
@@ -703,11 +745,44 @@ def check(answer):
     if grown:
         return f"The stream is in sixteen bits, but the model has grown by {grown:,} bytes."
     types = {part.dtype for part in found.parameters()}
+    if types != {torch.bfloat16}:
+        return f"The types changed, to {types}. Frozen weights are read, nothing else: leave them as they were loaded."
     return (
         None
-        if types == {torch.bfloat16}
-        else f"The types changed, to {types}. Frozen weights are read, nothing else: leave them as they were loaded."
+        if found is trial
+        else "A copy came back: now two models lie in memory. Change the one you were given and return it."
     )
+
+
+def inputs(draw):
+    for dtype in (torch.bfloat16, torch.float16):
+        for tied in (True, False):
+            yield dtype, tied
+
+
+def trial(answer, dtype, tied):
+    """Whether the same model comes back; kind and learning of its tensors; their sum."""
+    from transformers import AutoConfig
+
+    size = {"hidden_size": 8, "num_hidden_layers": 2, "num_attention_heads": 2, "vocab_size": 9}
+    config = AutoConfig.for_model("llama", tie_word_embeddings=tied, **size)
+    with torch.random.fork_rng():
+        torch.manual_seed(0)
+        base = AutoModelForCausalLM.from_config(config).to(dtype)
+    found = answer(base)
+    parts = dict(found.named_parameters())
+    return {
+        "the same model": found is base,
+        "learns": {name: part.requires_grad for name, part in parts.items()},
+        "number type": {name: str(part.dtype) for name, part in parts.items()},
+        "sum of its numbers": {
+            name: part.detach().sum().item() for name, part in parts.items()
+        },
+    }
+
+
+def agrees(expected, found):
+    return expected == found
 
 
 hints = [
@@ -744,9 +819,10 @@ show_account(
 
 # %% [markdown]
 # (For LoRA even the freezing is politeness: `get_peft_model` freezes the base anyway. On a language model in
-# bfloat16, then, the second of the three lines can simply be left out.)
+# bfloat16, then, the second of the three lines can be left out, as long as nothing else needs it: the old, *reentrant*
+# kind of gradient checkpointing also needs the gradient at the input that this line sets up.)
 #
-# Now the grey part is the same as on the sixteen-bit base. Four bits have never made it smaller. That is the rule to
+# Compare the grey part with that of the sixteen-bit base. Four bits cannot make it smaller. That is the rule to
 # take home: **quantising shrinks the base, and nothing but the base.** (And whether the 32 bits in the stream are
 # good for something after all is a question of quality. We come to that.)
 #
@@ -893,7 +969,7 @@ def train_on(base_name, seed):
 
 # %% [markdown]
 # The base is never changed, so one copy of it serves all runs: `get_peft_model` puts a fresh adapter on, `unload`
-# takes it off again. First the models as they are, then three trainings.
+# takes it off again. First the models as they are, then three training runs.
 
 # %%
 untrained = {
@@ -960,49 +1036,46 @@ comparison.round({"peak (MB)": 0, "floor (MB)": 0} | dict.fromkeys(comparison.co
 # %% [markdown]
 # ### Quality
 #
-# Each headline is judged by all contenders, so we subtract headline by headline (the mean over the seeds) and ask
-# whether the differences are distinguishable from none.
+# Each headline is judged by all contenders, so we compare headline by headline. Before training there is one model of
+# each kind, and the interval holds other headlines; after it there are as many as seeds, and it holds other seeds, too.
+# A small loss is a good one: the word says how the *first* of the two fares. Up to 0.02 would not matter to us.
 
 
 # %%
 def difference(a, b):
-    """Mean of a - b over headlines, with its 95 % interval."""
-    each = a - b
-    half_width = 1.96 * each.std(ddof=1) / len(each) ** 0.5
-    return each.mean(), each.mean() - half_width, each.mean() + half_width
+    """Loss of a minus loss of b as (middle, low, high), and the verdict on a."""
+    found = metrics.compare(-a, -b, margin=0.02)  # more has to be better
+    return (-found.estimate, -found.high, -found.low), found.verdict
 
 
-mean_loss = {
-    name: np.mean([judged[name, seed] for seed in seeds], axis=0) for name in contenders
-}
-by_the_book, frozen = mean_loss["four, by the book"], mean_loss["four, frozen only"]
-bare, exact_base = untrained["four, frozen only"], untrained["sixteen bits"]
+all_losses = {name: np.array([judged[name, seed] for seed in seeds]) for name in contenders}
+sixteens, by_the_book, frozen = (all_losses[name] for name in contenders)
 rows = {
-    "before: four − sixteen": difference(bare, exact_base),
-    "after, by the book − sixteen": difference(by_the_book, mean_loss["sixteen bits"]),
-    "after, frozen only − sixteen": difference(frozen, mean_loss["sixteen bits"]),
+    "before: four − sixteen": difference(
+        untrained["four, frozen only"], untrained["sixteen bits"]
+    ),
+    "after, by the book − sixteen": difference(by_the_book, sixteens),
+    "after, frozen only − sixteen": difference(frozen, sixteens),
     "by the book − frozen only": difference(by_the_book, frozen),
 }
 
 # %%
-gap_before, gap_after = (rows[name][0] for name in list(rows)[:3:2])
+gap_before, gap_after = (rows[name][0][0] for name in list(rows)[:3:2])
 
 # %%
 title = f"Rounding costs {gap_before:+.3f} before training, {gap_after:+.3f} after"
 figure = plots.interval_bars(
-    list(rows),
-    list(rows.values()),
+    [f"{name}: {verdict}" for name, (_, verdict) in rows.items()],
+    [interval for interval, _ in rows.values()],
     reference=0,
     reference_label="no difference",
     title=title,
-    xlabel="difference in loss per token",
+    xlabel="difference in loss per token, 95 % intervals",
 )
-plots.show(
-    figure, alt=f"Differences in loss with 95 percent intervals over headlines. {title}."
-)
+plots.show(figure, alt=f"Differences in loss with 95 percent intervals. {title}.")
 
 # %%
-gained = untrained["sixteen bits"].mean() - mean_loss["sixteen bits"].mean()
+gained = untrained["sixteen bits"].mean() - sixteens.mean()
 print(f"For scale: training itself lowered the loss by {gained:.2f}.")
 for name, other in (
     ("four, frozen only", "sixteen bits"),
@@ -1015,9 +1088,9 @@ for name, other in (
 # Read the first bar and the third together. Before training, the rounded model is more surprised by
 # headlines than the original; that is the price of four bits. After training, both have learnt the task, and the
 # adapter has learnt it *beside the rounded weights*: it can make up for part of their errors, if that is worth more
-# than anything else it could learn. The paper's claim is that nothing is left of the gap. Look whether the third
-# interval still clears zero before you agree, or disagree: a few dozen headlines and a handful of steps are a small
-# court.
+# than anything else it could learn. The paper's claim is that nothing is left of the gap. Read the word on the third
+# line before you agree, or disagree. *Undecided* is not "no gap", and a few dozen headlines and a handful of steps are
+# not much evidence either way.
 #
 # The last bar answers the question from above. Those 32 bits in the stream, which cost more than four bits had saved:
 # what did they buy?
@@ -1081,7 +1154,7 @@ time_ratio = per_step["four, frozen only"] / per_step["sixteen bits"]
 # Return all bytes that a matrix of rows × columns takes in NF4 with double quantisation (see
 # the six lines at the top): two numbers per byte, a scale of 1 byte per block of 64 weights, a
 # scale of 4 bytes per 256 such scales, an offset of 4 bytes, and the two tables, with 16 and
-# with 256 values of 4 bytes. Blocks that are not full count whole.
+# with 256 values of 4 bytes. Bytes and blocks that are not full count whole.
 def matrix_bytes(rows, columns): ...
 
 
@@ -1124,7 +1197,7 @@ def check(answer):
     if abs(found - wanted) > 3000:
         return f"A matrix of {rows} × {columns} takes {wanted:,} bytes here; you find {found:,.0f}. Go through the six lines one by one."
     if found != wanted and abs(found - wanted) < 4:
-        return f"You are {abs(found - wanted):g} bytes off. The last block of 256 scales is not full, but its own scale takes 4 whole bytes: round up."
+        return f"For {rows} × {columns} you find {found:,.2f} bytes, {abs(found - wanted):g} off. Which of your quotients has to round up, to whole bytes or whole blocks?"
     if found != wanted:
         return f"{rows} × {columns}: {wanted:,} bytes, and you find {found:,.0f}, which is {found - wanted:+,.0f}. Which of the small items is it?"
     for (rows, columns), weight in real.items():
@@ -1143,6 +1216,21 @@ def check(answer):
         if answer(rows, columns) != wanted:
             return f"Right for the largest matrix, but {rows} × {columns} takes {wanted:,} bytes, and you find {answer(rows, columns):,.0f}. Do you round up?"
     return None
+
+
+def inputs(draw):
+    yield from (
+        (1, 1),
+        (1, 3),
+        (64, 1),
+        (1, 65),
+        (64, 256),
+        (65, 253),
+        (4096, 11008),
+        (256, 65),
+    )
+    for _ in range(4):
+        yield tuple(int(side) for side in draw.integers(2, 700, size=2))
 
 
 hints = [
@@ -1268,7 +1356,7 @@ tracking.record("floor_ratio", floors["four, frozen only"] / floors["sixteen bit
 tracking.record("outside_over_inside", swing / peak_above)
 tracking.record("gap_before", gap_before)
 tracking.record("gap_after", gap_after)
-tracking.record("book_minus_frozen", rows["by the book − frozen only"][0])
+tracking.record("book_minus_frozen", rows["by the book − frozen only"][0][0])
 tracking.record("training_gain", gained)
 tracking.record("time_ratio", time_ratio)
 tracking.record("seven_gigabytes", exact / 1e9)
