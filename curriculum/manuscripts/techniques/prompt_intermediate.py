@@ -232,7 +232,12 @@ def trial(answer, ids, table, k):
     made = answer(ids, table, k)
     rows, hangs = made.detach().clone(), made.grad_fn is not None
     made.data.add_(1)
-    return rows, str(made.dtype), hangs, torch.equal(table.detach(), before)
+    return {
+        "rows": rows,
+        "number type": str(made.dtype),
+        "a gradient leaves them": hangs,
+        "the dictionary stays": torch.equal(table.detach(), before),
+    }
 
 
 hints = [
@@ -311,8 +316,8 @@ for start in starts:
     )
 
 # %% [markdown]
-# Nobody has learnt anything yet, and still the answers change: whatever stands in front shifts the model's taste for one
-# of the two words. And look at the noise. Its rows are many times longer than any word's. If the model survives
+# Nobody has learnt anything yet. Where a line differs from *no prompt at all*, the mere presence of the rows has shifted
+# the model's taste for one of the two words. And look at the noise. Its rows are many times longer than any word's. If the model survives
 # them, here is why: each of its layers brings every row to a common length before reading it, so only the direction is
 # strange.
 #
@@ -372,6 +377,7 @@ def inputs(draw):
     yield trials([0.5], [0.0], [0.0])
     yield trials([0.1, 0.01, 1.0], [0.7, 0.8, 0.8], [0.9, 0.1, 0.2])
     yield trials([3.0, 0.2, 0.1], [0.9, 0.9, 0.8], [0.1, 0.1, 0.9])
+    yield trials([0.1, 0.3, 0.2], [0.8012, 0.8013, 0.8011], [0.3, 0.1, 0.9])
     for _ in range(4):
         rates = draw.permutation([0.001, 0.01, 0.1, 1.0]).tolist()
         yield trials(rates, draw.integers(5, 9, size=4) / 10, draw.random(4))
@@ -473,7 +479,7 @@ plots.show(figure, alt=f"Accuracy before and after training, for three starts. {
 spread_guess.compare(spread)
 
 # %% [markdown]
-# Read the picture from the outside in. First the white circles: rows that nobody trained have already moved the model.
+# Read the picture from the outside in. First the white circles: how far rows that nobody trained have moved the model.
 # Then the distance between the seeds of one start. Only then the distance between the starts. The title's interval knows
 # both the seeds and the sentences; its word is about the text. Of three starts one is always the best, so the distance
 # between the best and the worst, which you guessed, proves nothing by itself. (The last section draws the intervals.)
@@ -636,7 +642,7 @@ def inputs(draw):
 
 def trial(answer, tasks, drawer):
     rows = answer(tasks, drawer)
-    return rows, str(rows.dtype)
+    return {"rows": rows, "number type": str(rows.dtype)}
 
 
 hints = [
@@ -840,7 +846,7 @@ pairs["TEXT minus word counts"] = metrics.compare(verdicts["TEXT"], counted)
 
 # %%
 decided = sum(pair.verdict != "undecided" for pair in pairs.values())
-title = f"{decided} of {len(pairs)} questions are decided"
+title = f"Decided: {decided} of {len(pairs)} comparisons"
 figure = plots.interval_bars(
     [f"{name}: {pair.verdict}" for name, pair in pairs.items()],
     [pair.points for pair in pairs.values()],
