@@ -37,10 +37,10 @@ def labels(trainer: "Trainer") -> None:
 
 
 def _classes(trainer: "Trainer") -> int | None:
-    """How many classes the labels choose from; None where we cannot know what labels are meant to be."""
+    """How many classes the labels choose from (1: any number); None where we cannot know what they are meant to be."""
     from transformers import Trainer
 
-    model = trainer.model.get_base_model() if hasattr(trainer.model, "peft_config") else trainer.model
+    model = trainer.model.get_base_model() if hasattr(trainer.model, "get_base_model") else trainer.model
     config = getattr(model, "config", None)
     collator = trainer.data_collator
     usual = (
@@ -48,8 +48,8 @@ def _classes(trainer: "Trainer") -> int | None:
         and getattr(trainer, "compute_loss_func", None) is None
         and str(getattr(collator, "__module__", "")).startswith("transformers.")
         and type(model).__name__.endswith("ForSequenceClassification")
-        and getattr(config, "problem_type", None) in (None, "single_label_classification")
-        and getattr(config, "num_labels", 0) > 1
+        and getattr(config, "problem_type", None) in (None, "single_label_classification", "regression")
+        and getattr(config, "num_labels", 0) > 0
     )
     return config.num_labels if usual else None
 
@@ -69,27 +69,39 @@ def _column(dataset: Any) -> list[Any]:
 def _check(found: list[Any], classes: int, name: str) -> None:
     values = [_plain(value) for value in found]
     if any(isinstance(value, list | tuple) for value in values):
-        return  # several labels per text
+        _check_several(values, name)
+        return
     for row, value in enumerate(values):
         if value is None or (isinstance(value, float) and math.isnan(value)):
             raise LabError(
                 f"Row {row} of {name} has no label ({value}). Leave such rows out before training: "
                 'dataset.filter(lambda row: row["labels"] is not None).'
             )
-        if type(value) is not int:
+        if type(value) is not int and not (classes == 1 and type(value) is float):
             kind = {"str": "a word", "bool": "true or false", "float": "a number with a point"}
+            wanted = f"{classes} classes learns from whole numbers from 0 to {classes - 1}"
+            step = (
+                "number the words, as dataset.class_encode_column does"
+                if type(value) is str
+                else "int(label)"
+            )
             raise LabError(
-                f"The label of row {row} of {name} is {value!r}, {kind.get(type(value).__name__, 'no number')}. A "
-                f"classifier with {classes} classes learns from whole numbers from 0 to {classes - 1}: "
-                + (
-                    "number the words, as dataset.class_encode_column does."
-                    if type(value) is str
-                    else "int(label)."
-                )
+                f"The label of row {row} of {name} is {value!r}, {kind.get(type(value).__name__, 'no number')}. A model "
+                f"with {'one output learns from numbers' if classes == 1 else wanted}: {step}."
             )
     wrong = sorted({value for value in values if not 0 <= value < classes} - {IGNORED})
-    if wrong:
+    if wrong and classes > 1:
         raise LabError(_out_of_range(wrong, sorted({*values} - {IGNORED}), classes, name))
+
+
+def _check_several(values: list[Any], name: str) -> None:
+    for row, value in enumerate(values):
+        if not isinstance(value, list | tuple) or any(type(part) is not float for part in value):
+            raise LabError(
+                f"The label of row {row} of {name} is {value!r}. Several labels per text are a list with a 0.0 or 1.0 for "
+                'each class (numbers with a point), and the model has problem_type="multi_label_classification"; one '
+                "label per text is one whole number."
+            )
 
 
 def _out_of_range(wrong: list[int], present: list[int], classes: int, name: str) -> str:
@@ -148,7 +160,7 @@ def saved_whole(save: Callable[[Path], object], folder: Path) -> None:
         lost = [
             name
             for name in outside_the_adapter(model)
-            if not {name, name.replace(".base_layer", "")} & written
+            if not any(key.endswith((name, name.replace(".base_layer", ""))) for key in written)
         ]
         if lost:
             raise LabError(
@@ -167,7 +179,7 @@ def _models_behind(save: Callable[[Path], object]) -> list[Any]:
         variables = inspect.getclosurevars(save)
         named += [*variables.nonlocals.values(), *variables.globals.values()]
     found = {id(each): each for each in named if isinstance(getattr(each, "peft_config", None), dict)}
-    return [each for each in found.values() if hasattr(each, "get_base_model")]
+    return [each for each in found.values() if hasattr(each, "named_parameters")]
 
 
 @contextlib.contextmanager

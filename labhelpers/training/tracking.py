@@ -171,6 +171,7 @@ def _readable_errors() -> contextlib.AbstractContextManager[None]:
 
 def make_ready() -> None:
     """Make the course's database if it is missing, set a damaged one aside, and bring one home that has moved."""
+    _keep_quiet()
     database = _database()
     if re.search("[?]|%[0-9A-Fa-f]{2}", str(database)):
         raise LabError(

@@ -661,6 +661,8 @@ def plain_trainer(data, model=None, **more):
         ([0, 1, 0, None], "Row 3 of train_dataset has no label"),
         ([0, float("nan"), 0, 1], "Row 1 of train_dataset has no label"),
         ([np.int64(1), torch.tensor(2), 1, 2], "subtract 1"),
+        ([[0, 1], [1, 0], [1, 1], [0, 0]], "row 0 of train_dataset is .0, 1.*multi_label_classification"),
+        ([[0.0, 1.0], [1.0, 0.0], 1, 0], "row 2 of train_dataset is 1"),
     ],
 )
 @pytest.mark.parametrize("place", ["train", "eval"])
@@ -673,9 +675,22 @@ def test_labels_are_looked_at_before_training(labels, says, place):
             training.train(plain_trainer(good, eval_dataset=OwnRows(labels)), "labels")
 
 
-@pytest.mark.parametrize("labels", [[0, 1, -100, 1], [np.int64(0), torch.tensor(1), 0, 1]])
+@pytest.mark.parametrize(
+    "labels",
+    [[0, 1, -100, 1], [np.int64(0), torch.tensor(1), 0, 1], [[0.0, 1.0], [1.0, 1.0], [0.0, 0.0], [1.0, 0.0]]],
+)
 def test_labels_that_a_classifier_knows_are_trained_on(labels):
     assert training.train(plain_trainer(OwnRows(labels)), "labels").history
+
+
+def test_a_model_with_one_output_learns_from_any_number():
+    from transformers import BertConfig, BertForSequenceClassification
+
+    sizes = {"hidden_size": 16, "num_hidden_layers": 1, "num_attention_heads": 2, "intermediate_size": 32}
+    model = BertForSequenceClassification(BertConfig(vocab_size=64, num_labels=1, **sizes))
+    assert training.train(plain_trainer(OwnRows([0.5, 3.0, -7.0, 1.5]), model), "regression").history
+    with pytest.raises(LabError, match=r"'high', a word.*one output learns from numbers"):
+        training.train(plain_trainer(OwnRows([0.5, "high"]), model), "words")
 
 
 def test_labels_of_another_loss_are_its_own_business():
@@ -714,9 +729,20 @@ def test_a_head_unfrozen_by_hand_is_never_left_out_of_the_files(tmp_path):
     model = without_task_type()
     model.get_base_model().classifier.requires_grad_(True)
     trainer = plain_trainer(OwnRows([0, 1, 0, 1]), model)
-    for number, save in enumerate(
-        (model.save_pretrained, lambda folder: model.save_pretrained(folder), trainer.save_model)
-    ):
+    from peft import LoraConfig
+
+    attached = tiny_model(adapter=False)
+    attached.add_adapter(
+        LoraConfig(r=2, target_modules=["query"])
+    )  # the library's own way to have an adapter
+    attached.classifier.requires_grad_(True)
+    ways = (
+        model.save_pretrained,
+        lambda folder: model.save_pretrained(folder),
+        trainer.save_model,
+        attached.save_pretrained,
+    )
+    for number, save in enumerate(ways):
         with pytest.raises(LabError, match=r"classifier.*modules_to_save"):
             training.save_once(tmp_path / str(number), save)
         assert not (tmp_path / str(number)).exists()
