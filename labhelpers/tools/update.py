@@ -39,6 +39,8 @@ def update(root: Path | None = None) -> list[str]:
     said.append(
         f"The course moved forward by {commits} change{'s' * (commits != '1')}; your progress is as it was."
     )
+    if "curriculum/timetable.yaml" in changed:
+        said.append("`lab progress sync` brings your checklists along.")
     if any(name.startswith(INSTALLED) for name in changed):
         said.append("It needs other packages than before: run `make lab`, which installs them.")
     return said

@@ -115,11 +115,11 @@ def test_a_second_update_keeps_a_second_copy_and_names_what_must_be_installed(co
     authors, learner = course
     for number in (2, 3):
         write(learner, {"lessons/day01.ipynb": f"mine before {number}"})
-        write(
-            authors, {"lessons/day01.ipynb": notebook(f"a = {number}"), "requirements.lock": f"x=={number}"}
-        )
+        new = {"requirements.lock": f"x=={number}", "curriculum/timetable.yaml": f"{number}"}
+        write(authors, {"lessons/day01.ipynb": notebook(f"a = {number}")} | new)
         publish(authors)
-        assert "make lab" in updating.update(learner)[-1]
+        *_, checklists, packages = updating.update(learner)
+        assert "lab progress sync" in checklists and "make lab" in packages
     assert everything(learner)["lessons/day01.mine1.ipynb"] == "mine before 2"
     assert everything(learner)["lessons/day01.mine2.ipynb"] == "mine before 3"
     assert updating.update(learner) == ["The course is up to date. Nothing was changed."]
