@@ -10,7 +10,7 @@ import re
 import unicodedata
 from collections import defaultdict
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -169,6 +169,8 @@ def _cannot_open(path: Path, error: OSError) -> str:
 
 def _csv_rows(content: str, wanted: _Table) -> list[Row]:
     csv.field_size_limit(1 << 24)  # long documents are welcome
+    if told := re.match(r'"?sep=([^\n\r])"?', content):  # how Excel may note the separator above the header
+        wanted, content = replace(wanted, separator=wanted.separator or told[1]), content[told.end() :]
     style = {"delimiter": wanted.between, "strict": True}
     style |= {} if wanted.quotes else {"quoting": csv.QUOTE_NONE}
     reader = csv.reader(io.StringIO(content, newline=""), **style)
@@ -206,7 +208,7 @@ def _check_header(header: list[str], content: str, wanted: _Table) -> None:
                 f"The columns of {wanted.path} seem to be separated by {shown}, not by {wanted.between!r}: load it with "
                 f"data.load(…, separator={shown})."
             )
-    first, *others = content.split("\n", 1)
+    first, *others = content.lstrip("\r\n").split("\n", 1)
     below = csv.reader(io.StringIO("".join(others)), delimiter=wanted.between)
     columns = list(zip(*itertools.islice(filter(None, below), 1000), strict=False))
     # A header's word is no class of its own column, and no sentence.
@@ -222,14 +224,13 @@ def _check_header(header: list[str], content: str, wanted: _Table) -> None:
 
 def _is_even(content: str, separator: str) -> bool:
     """Whether the first rows have equally many columns with this separator, and more than one."""
-    widths = {
-        len(cells) for cells in itertools.islice(csv.reader(io.StringIO(content), delimiter=separator), 5)
-    }
+    rows = filter(None, csv.reader(io.StringIO(content), delimiter=separator))
+    widths = {len(cells) for cells in itertools.islice(rows, 5)}
     return len(widths) == 1 and widths != {1}
 
 
 def _check_width(line: int, cells: list[str], header: list[str], wanted: _Table) -> None:
-    if len(cells) > len(header):
+    if any(cell.strip() for cell in cells[len(header) :]):
         raise LabError(
             f"{wanted.path} has more fields on line {line} than the {len(header)} columns "
             'of its first line. A text that holds the separator must stand in double quotes: "…".'

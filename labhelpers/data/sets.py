@@ -59,8 +59,9 @@ def load(
         raise LabError(
             f"neutral=True works for the course's rated sentences, not for {name!r}. Leave it out."
         )
-    if table_files.readable(Path(name)) or Path(name).exists():
-        return table_files.read(Path(name), text, label, drop_empty, encoding, separator, quotes)
+    path = Path(name).expanduser()
+    if table_files.readable(path) or path.exists():
+        return table_files.read(path, text, label, drop_empty, encoding, separator, quotes)
     if re.fullmatch(r"[\w.-]+/[\w.-]+", name):
         return sources.hub_set(name, text, label)
     raise LabError(

@@ -266,6 +266,13 @@ def test_latin_1_never_loads_garbage(write):
     assert data.load(path, encoding="cp1252")["text"][0] == "It cost 20 €"
 
 
+def test_what_spreadsheets_add_does_no_harm(write):
+    path = write("a.csv", "sep=;\r\ntext;label;\r\nx, y;a;\r\nz;b;;\r\n;;\r\n")
+    assert data.load(path, drop_empty=True)["text"][:] == ["x, y", "z"]
+    with pytest.raises(LabError, match=r"no text in 'text' in 1 row .line 5."):
+        data.load(path)
+
+
 def test_case_of_the_ending_does_not_matter(write):
     assert len(data.load(write("A.CSV", "text,label\nx,a\ny,b\n"))) == 2
     assert (
