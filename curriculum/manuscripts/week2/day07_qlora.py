@@ -115,6 +115,14 @@ print(f"standard deviation {W.std():.3f}, largest absolute value {W.abs().max():
 # evenly spaced from −1 to 1. Weights do not lie between −1 and 1, so we divide by the largest
 # absolute value first, and remember it: the **scale**. People call this *absmax quantisation*.
 #
+# One weight first: 0.35, in a matrix whose largest absolute value is 0.8.
+
+# %%
+sixteen = torch.linspace(-1, 1, 16)
+nearest = (0.35 / 0.8 - sixteen).abs().argmin()
+print(f"{0.35 / 0.8:.3f} lies nearest to {sixteen[nearest]:.3f}, the value numbered {nearest}")
+
+# %% [markdown]
 # One scale for the whole matrix, or one for every block of 64 weights? Write it so that both are
 # possible.
 
@@ -143,13 +151,11 @@ def quantise(W, code, block):
 # %% tags=["check"] exercise="day07/quantise"
 def check(answer):
     trial = torch.tensor([[0.1, -0.8], [0.35, 0.2], [0.02, 0.01], [0.04, -0.03]])
-    book, given = torch.linspace(-1, 1, 16), trial.clone()
-    result = answer(given, book, 4)
+    book = torch.linspace(-1, 1, 16)
+    result = answer(trial, book, 4)
     pair = isinstance(result, tuple | list) and len(result) == 2
     if not (pair and all(isinstance(part, torch.Tensor) for part in result)):
         return "Two tensors are asked for: return numbers, scales."
-    if not torch.equal(given, trial):
-        return "Your function changes W itself (`/=` does). W is a layer of our encoder: make new tensors instead."
     numbers, scales = result
     if numbers.numel() == 2 and scales.numel() == 8:
         return "The other way round, please: numbers first, then scales."
@@ -184,6 +190,16 @@ def check(answer):
     if torch.equal(flat, right - 1) or (flat <= right).all():
         return "Some numbers are one too low, as if you rounded down. Which of the sixteen values is *nearest*?"
     return f"For the block 0.1, -0.8, 0.35, 0.2 the nearest values are those numbered 8, 0, 11 and 9; you have {flat[:4].tolist()}."
+
+
+def inputs(draw):
+    even, random = torch.linspace(-1, 1, 16), torch.tensor(draw.normal(size=(6, 4, 5))).float()
+    curved = even.sign() * even**2
+    for code in (even, curved, torch.linspace(-1, 1, 16) ** 3 + 0.01):
+        yield random, code, 8  # blocks that cross rows, three axes
+        yield random[0], code, 20  # one block for all
+        yield -random[1, 0].abs(), code, 1  # every weight its own scale; all below zero
+    yield torch.tensor([[0.0, 0.5, -0.25, 0.0]]), curved, 2  # zeros among them
 
 
 hints = [
@@ -259,7 +275,8 @@ print(f"4 bits, a scale for every 64  error {error(blocks):.2%}")
 # probability, and take one value for each. That is **NF4**, *4-bit NormalFloat* (Dettmers et al.,
 # 2023, section 3). Two details. Zero should be among the values, because some weights are
 # exactly zero; so eight values go above it and seven below. And the last slice is infinitely
-# wide, so the outermost value sits in its middle, by probability.
+# wide, so the outermost value sits in its middle, by probability. (`norm.ppf(p)` answers: below
+# which number does a share p of the bell curve lie?)
 
 
 # %%
@@ -318,7 +335,7 @@ plots.show(
 # in the middle of the lower two: the largest weight of each block is a value of the code book
 # itself, so it is hit exactly.)
 #
-# Is NF4's advantage real, or bought? Blocks are not free: each scale is a number, too. Move both
+# Is NF4's advantage real, or paid for with more bits? Blocks are not free: each scale is a number, too. Move both
 # controls and watch the bits per weight. When is the clever code book worth more than smaller
 # blocks, and when is it useless?
 
@@ -369,7 +386,7 @@ print(
 # ### Double quantisation
 #
 # So it is not four bits. Each block of 64 brings a scale of 32 bits. Smaller blocks would be more
-# precise, and dearer still. The paper's answer is to play the same trick once more: scales are
+# precise, and cost more still. The paper's answer is to play the same trick once more: scales are
 # numbers, all positive and of similar size, so *they* are stored in 8 bits each, with one 32-bit
 # scale of their own for every 256 of them. (Before that, their mean is taken off and kept once for
 # the whole matrix; it does not count.)
@@ -424,9 +441,18 @@ def check(answer):
         return "With double=True you return the same as without: the 32-bit scale of a block is now an 8-bit one."
     if abs(double - (4 + 8.125 / 64)) > 1e-9:
         return f"With double quantisation you get {double:g} bits. Add up what 256 blocks of 64 weights store besides the numbers, then divide by all those weights."
-    if abs(answer(128, True) - (4 + 8.125 / 128)) > 1e-9:
-        return "Right for blocks of 64, but with double=True another block size goes wrong."
     return None
+
+
+def trial(answer, options):
+    return answer(**options)
+
+
+def inputs(draw):
+    yield from [{}, {"double": True}, {"block": 64}, {"double": False}]
+    for block in (1, 16, 128, 1024, int(draw.integers(2, 5000))):
+        for double in (False, True):
+            yield {"block": block, "double": double}
 
 
 hints = [
@@ -559,6 +585,8 @@ print(
     f"jumps in the code book: {jumps.min():.3f} to {jumps.max():.3f}, "
     "in an average block of our matrix"
 )
+compute = training.load_options()["dtype"]
+print(f"this machine multiplies fastest in {compute}")
 
 # %% [markdown]
 # <!-- asked: D07-T5 -->
@@ -574,10 +602,8 @@ print(
 # %% tags=["exercise"] exercise="day07/config" answer="four_bits" minutes=7 difficulty=1
 # NF4 with double quantisation, computing in `compute`, without touching the layers whose names
 # are in `head`.
-compute = training.load_options()["dtype"]
 four_bits = ...
 # <solution>
-compute = training.load_options()["dtype"]
 four_bits = BitsAndBytesConfig(
     load_in_4bit=True,
     bnb_4bit_quant_type="nf4",
@@ -589,6 +615,12 @@ four_bits = BitsAndBytesConfig(
 
 
 # %% tags=["check"] exercise="day07/config"
+def quantised_layers(skipped):
+    from transformers.quantizers.quantizers_utils import should_convert_module
+
+    return {name for name in layers if should_convert_module(name, list(skipped))}
+
+
 def check(answer):
     if not isinstance(answer, BitsAndBytesConfig):
         return f"This is a {type(answer).__name__}. from_pretrained wants an object made with BitsAndBytesConfig(…)."
@@ -596,27 +628,30 @@ def check(answer):
         return "load_in_4bit is not set, so nothing would be quantised to four bits, whatever the other arguments say."
     if answer.bnb_4bit_quant_type != "nf4":
         return f'The code book is "{answer.bnb_4bit_quant_type}". That is the default; we built another one.'
-    if not answer.llm_int8_skip_modules:
+    skipped = answer.llm_int8_skip_modules
+    if not skipped:
         return "Nothing is skipped, so the fresh head would become a 4-bit layer without scales, and break as it did above."
-    if isinstance(answer.llm_int8_skip_modules, str):
-        return "llm_int8_skip_modules is a text. It is read letter by letter, as a list of names would be name by name. Give it a list."
-    if missing := set(head) - set(answer.llm_int8_skip_modules):
-        return f"You skip {answer.llm_int8_skip_modules}, and the fresh layer {sorted(missing)[0]!r} is not among them: it would be quantised all the same, without a word."
-    if extra := [
-        name
-        for name in layers
-        if name not in head
-        and any(
-            name.endswith(part) or name.startswith(f"{part}.")
-            for part in answer.llm_int8_skip_modules
-        )
-    ]:
+    small = quantised_layers(skipped)
+    if missing := small & set(head):
+        return f"You skip {skipped}, and the fresh layer {sorted(missing)[0]!r} is not among them: it would be quantised all the same, without a word."
+    if extra := [name for name in layers if name not in head and name not in small]:
         return f"You also skip {len(extra)} layers of the encoder, such as {extra[0]}. They would stay large."
     if not answer.bnb_4bit_use_double_quant:
         return "The scales are stored in 32 bits. You have just computed what that costs per weight."
-    if answer.bnb_4bit_compute_dtype != compute:
-        return f"It would multiply in {answer.bnb_4bit_compute_dtype}, and this processor is faster in another type: `compute` holds it."
+    fastest = training.load_options()["dtype"]
+    if answer.bnb_4bit_compute_dtype != fastest:
+        return f"It would multiply in {answer.bnb_4bit_compute_dtype}, and this processor is faster in {fastest}: that is what `compute` holds."
+    if answer.bnb_4bit_quant_storage != torch.uint8:
+        return f"Two numbers of four bits fill one byte; you ask to store them in {answer.bnb_4bit_quant_storage}. Leave bnb_4bit_quant_storage out."
     return None
+
+
+def agrees(expected, found):
+    wanted, given = expected.to_dict(), found.to_dict()
+    one, other = (
+        quantised_layers(d.pop("llm_int8_skip_modules") or ()) for d in (wanted, given)
+    )
+    return one == other and wanted == given
 
 
 hints = [
@@ -753,10 +788,10 @@ plots.show(figure, alt=f"Stacked bars of weights by kind and precision. {surpris
 size_guess.compare(nf4_mb)
 
 # %% [markdown]
-# The second surprise. The blue part did what was promised. But half of this model is a dictionary:
-# one vector for each word piece of its vocabulary. Embeddings are looked up, not multiplied, so
-# they are not linear layers, so nobody quantises them. And this checkpoint stores them in 32 bits,
-# so there they are, in full.
+# The second surprise. The blue part did what was promised. But much of a small model is a
+# dictionary: one vector for each word piece of its vocabulary. Embeddings are looked up, not
+# multiplied, so they are not linear layers, so nobody quantises them. And this checkpoint stores
+# them in 32 bits, so there they are, in full.
 #
 # Would another choice of type help? Calculate before you load.
 
@@ -776,28 +811,44 @@ expected_bytes = in_matrices * bits_per_weight(64, double=True) / 8 + others * 2
 
 
 # %% tags=["check"] exercise="day07/rest-in-16"
-def check(answer, reference):
+def counted_anew():
+    """The two counts from the model itself, whatever became of the variables above."""
+    matrices = sum(part.weight.numel() for name, part in layers.items() if name not in head)
+    return matrices, sum(part.numel() for part in encoder.parameters()) - matrices
+
+
+def near(number, other):
+    return abs(number - other) < 2e-5 * other
+
+
+def check(answer):
     if isinstance(answer, bool) or not isinstance(answer, int | float | np.number):
         return f"This is a {type(answer).__name__}. A number of bytes is wanted."
-
-    def near(other):
-        return abs(answer - other) < 0.002 * other
-
-    if near(reference):
+    matrices, rest = counted_anew()
+    single, double = 4 + 32 / 64, 4 + (8 + 32 / 256) / 64
+    right = matrices * double / 8 + rest * 2
+    if near(answer, right):
         return None
-    if any(near(reference * factor) for factor in (8, 1e-6, 2**-20)):
+    if any(near(answer, right * factor) for factor in (8, 1e-6, 2**-20)):
         return "The right amount in the wrong unit: bytes are asked for."
-    if near(in_matrices * bits_per_weight(64, double=True) / 8 + others * 4):
+    if near(answer, matrices * double / 8 + rest * 4):
         return "That is what you have already: the rest in 32 bits."
-    if near((in_matrices + others) * bits_per_weight(64, double=True) / 8):
+    if near(answer, (matrices + rest) * double / 8):
         return "You quantise everything. Embeddings, LayerNorms and biases stay as they are; they are in `others`."
-    if near(in_matrices / 2 + others * 2):
+    if near(answer, matrices / 2 + rest * 2):
         return "Half a byte per weight is the number alone. What do the scales add?"
-    if near(in_matrices * bits_per_weight(64, double=True) + others * 2):
+    if near(answer, matrices * double + rest * 2):
         return "You add bits to bytes: the first term is in bits."
-    if near(in_matrices * bits_per_weight(64) / 8 + others * 2):
+    if near(answer, matrices * single / 8 + rest * 2):
         return "Those are 32-bit scales. Our configuration asks for double quantisation."
-    return f"{answer / 1e6:.1f} MB is not it. Two terms: {in_matrices:,} numbers at the bits you computed, {others:,} numbers at 2 bytes."
+    if near(answer, matrices * 4.125 / 8 + rest * 2):
+        return "Nearly: the 8-bit scales need scales of their own. `bits_per_weight(64, double=True)` counts them."
+    return f"{answer:,.0f} is not it. Two terms: {matrices:,} numbers at the bits you computed, divided by 8, and {rest:,} numbers at 2 bytes."
+
+
+def agrees(expected, found):
+    matrices, rest = counted_anew()
+    return near(found, matrices * (4 + (8 + 32 / 256) / 64) / 8 + rest * 2)
 
 
 hints = [
@@ -828,10 +879,10 @@ print(
     f"loaded {memory.human(memory.account(thrifty).weights)}"
 )
 encoder_factor = sum(weights["16 bits"].values()) / memory.account(thrifty).weights
+print(f"all in 16 bits, it would be {encoder_factor:.2f} times as large")
 
 # %% [markdown]
-# One argument, `dtype=torch.bfloat16`, and NF4 is the smallest after all. Do not forget it. (And do
-# not celebrate yet.)
+# That was one argument, `dtype=torch.bfloat16`. Do not forget it. (And do not celebrate yet.)
 #
 # ### Where it pays
 #
@@ -857,6 +908,7 @@ small_writer = keep_trainable(
 # %%
 both = {"16 bits": weigh(writer), "NF4": weigh(small_writer)}
 table = pd.DataFrame(both).T.assign(total=lambda table: table.sum(axis=1))
+as_loaded = table.total["NF4"]
 smol_factor = table.total["16 bits"] / table.total["NF4"]
 print(
     f"{smol_factor:.2f} times smaller; "
@@ -870,7 +922,13 @@ table.map(memory.human)
 # your own *replaces* that automatic choice.)
 #
 # Is it still the same model? The loss on review sentences says how surprised it is by each next
-# word:
+# word. (Keeping numbers in 16 bits is one thing, multiplying them another: where the processor
+# only emulates that, many times more slowly, they are widened first. No number changes.)
+
+# %%
+for part in [*writer.parameters(), *small_writer.parameters()]:
+    if part.dtype == torch.bfloat16:  # four-bit numbers lie in whole bytes: they stay
+        part.data = part.data.to(compute)
 
 # %%
 reviews = data.prepared("sentiment")
@@ -933,7 +991,7 @@ del writer
 # and, unless told otherwise, switches on gradient checkpointing (activations are not kept but
 # computed again on the way back). Then `get_peft_model` puts the adapter on.
 #
-# A colleague's version runs without an error. It just never gets better.
+# A colleague has the two calls in the other order. Try his version with checkpointing off and on.
 
 # %%
 from peft import LoraConfig, PeftModel, get_peft_model, prepare_model_for_kbit_training
@@ -945,17 +1003,41 @@ def recipe():
     )
 
 
-def colleagues_qlora(base):
+def quantised_base(dtype=torch.bfloat16):
+    return keep_trainable(load_encoder(quantization_config=four_bits, dtype=dtype))
+
+
+def colleagues_qlora(base, checkpointing=False):
     model = get_peft_model(base, recipe())
-    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=False)
+    return prepare_model_for_kbit_training(model, use_gradient_checkpointing=checkpointing)
 
 
-print(f"trainable: {models.count_parameters(colleagues_qlora(thrifty)).trainable}")
+# %%
+label = torch.ones(1, dtype=torch.long, device=device)
+for checkpointing in (False, True):
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")  # both libraries announce new names for checkpointing
+        model = colleagues_qlora(quantised_base(), checkpointing).train()
+        try:
+            model(**sentence, labels=label).loss.backward()
+            outcome = "runs, without a word"
+        except RuntimeError as problem:
+            outcome = f"{type(problem).__name__}: {problem}"
+    numbers = models.count_parameters(model).trainable
+    print(
+        f"checkpointing {checkpointing!s:<5} {numbers} numbers train; backward pass: {outcome}"
+    )
+
+# %% [markdown]
+# With checkpointing off, nothing in the whole computation asks for a gradient, and PyTorch stops;
+# `Trainer.train()` ends with the same message. With checkpointing on, *the default*, PEFT lets the
+# embeddings' output ask for one, so that the recomputing has somewhere to lead. The backward pass
+# runs, `Trainer.train()` runs to its end and logs losses: `grad_norm` is 0, and no weight moves.
+# That is the silent failure. (`training.train` refuses to begin it.)
 
 
 # %% tags=["exercise"] exercise="day07/qlora" answer="qlora" minutes=8 difficulty=2
-# base: a quantised encoder, as `keep_trainable(load_encoder(quantization_config=four_bits))`
-# gives it.
+# base: a quantised encoder, as `quantised_base()` gives it.
 # Return it ready for training: prepared (without gradient checkpointing), with the adapter of
 # recipe() on top.
 def qlora(base): ...
@@ -971,27 +1053,58 @@ def qlora(base):
 
 
 # %% tags=["check"] exercise="day07/qlora"
+def facts(model):
+    """What a model is made of: adapters with their settings, what trains, types, wrapper."""
+    adapters = {
+        name: (part.r["default"], part.scaling["default"], str(part.lora_dropout["default"]))
+        for name, part in model.named_modules()
+        if hasattr(part, "lora_A")
+    }
+    return {
+        "a PeftModel": isinstance(model, PeftModel),
+        "adapters (r, α/r, dropout)": adapters,
+        "trained": sorted(
+            name for name, part in model.named_parameters() if part.requires_grad
+        ),
+        "types": {name: str(part.dtype) for name, part in model.named_parameters()},
+        "checkpointing": bool(getattr(model, "is_gradient_checkpointing", False)),
+    }
+
+
 def check(answer):
-    fresh = keep_trainable(load_encoder(quantization_config=four_bits, dtype=torch.bfloat16))
-    model = answer(fresh)
+    model = answer(quantised_base())
     if model is None:
         return "Your function returns nothing. The wrapped model is what we go on with."
+    if not isinstance(model, nn.Module):
+        return f"Your function returned {type(model).__name__}. The wrapped model is wanted."
     counts = models.count_parameters(model)
-    if counts.groups["adapter"] == 0:
+    if not any("lora_A" in name for name, _ in model.named_parameters()):
         return "There is no adapter on it, so nothing could learn: the base is frozen and in four bits."
+    if not isinstance(model, PeftModel):
+        return "The adapter is in place, but you hand back the base without PEFT's wrapper: saving it would write the whole model. Return what get_peft_model returns."
     if counts.trainable == 0:
         return "Still nothing trains. Preparing freezes *every* parameter it finds. What must not be there yet when it runs?"
     if counts.trainable_groups["head"] == 0:
-        return "The adapter trains, but the fresh head is frozen. A head that never learns reads nothing; which argument of the recipe tells PEFT about it?"
+        return "The adapter trains, but the fresh head is frozen. The adapter would learn to feed random numbers, and whoever loads it later gets another random head (Day 10 has such a patient). Which argument of the recipe tells PEFT about the head?"
     if counts.trainable > counts.groups["adapter"] + counts.groups["head"]:
         return f"{counts.trainable:,} numbers train, more than adapter and head have. Only those two should."
     if any(part.dtype == torch.bfloat16 for part in model.parameters()):
         return "LayerNorms and embeddings are still in 16 bits: the preparing step is missing."
-    if getattr(model, "is_gradient_checkpointing", False):
+    if facts(model)["checkpointing"]:
         return "Gradient checkpointing is on: it would compute every layer twice to save memory that this model does not need."
-    if any(config.r != recipe().r for config in model.peft_config.values()):
-        return "It trains, but with another rank than recipe() has. The comparison below wants the same adapter for LoRA and QLoRA."
+    wanted, config = recipe(), next(iter(model.peft_config.values()))
+    for field in ("r", "lora_alpha", "lora_dropout", "target_modules", "use_rslora", "bias"):
+        if (mine := getattr(config, field)) != getattr(wanted, field):
+            return f"It trains, but {field} is {mine}, and in recipe() it is {getattr(wanted, field)}. The comparison below wants the same adapter for LoRA and QLoRA."
     return None
+
+
+def trial(answer, dtype):
+    return facts(answer(quantised_base(dtype)))
+
+
+def inputs(draw):
+    yield torch.bfloat16
 
 
 hints = [
@@ -1020,11 +1133,10 @@ misconceptions = [
 ]
 
 # %%
-before = memory.account(small_writer).weights
 prepare_model_for_kbit_training(small_writer, use_gradient_checkpointing=False)
 after = memory.account(small_writer).weights
 print(
-    f"SmolLM2 in NF4: {memory.human(before)} as loaded, {memory.human(after)} after preparing"
+    f"SmolLM2 in NF4: {memory.human(as_loaded)} as loaded, {memory.human(after)} after preparing"
 )
 del small_writer
 
@@ -1153,7 +1265,7 @@ print(f"294K:  {bert.adapter:,} is the adapter of BERT-base, which has twice as 
 assert (distilbert.base, distilbert.trainable, bert.adapter) == (66_955_010, 739_586, 294_912)
 
 # %% [markdown]
-# "66M" is right, to rounding. "294K" is wrong twice, as you found on Day 4: it belongs to a model
+# "66M" is nearly right: rounded, it is 67M. "294K" is wrong twice, as you found on Day 4: it belongs to a model
 # with twice the layers, and it forgets the head. The last row repeats the mistake. But it repeats
 # it rightly: LoRA and QLoRA do train *the same numbers*. Quantising the base changes how it is
 # stored, and nothing else.
@@ -1212,8 +1324,8 @@ plots.show(figure, alt=f"Memory by kind for three methods: {heights}.")
 # Read it from right to left. *Activations* are what the way back needs of the way forward, and
 # quantising weights does not shrink them. (Where your machine computes in 16 bits, LoRA's are the
 # smallest: QLoRA's unquantised rest was lifted to 32, and so is what flows between its layers.)
-# *Gradients and optimiser* vanish with LoRA already. What QLoRA can still shrink is the blue part,
-# and beside a base in 16 bits, with its own embeddings in 32, it does not.
+# *Gradients and optimiser* vanish with LoRA already. What QLoRA can still shrink is the blue part;
+# beside a base in 16 bits, its own embeddings in 32 can eat that up. The title says whether they do.
 #
 # Now time and quality. Fairness first: each method needs its own learning rate (Day 6 showed why),
 # so each gets **three candidates**, one run each, judged on the choosing part. Not one more for the
@@ -1261,7 +1373,20 @@ print("chosen:", ", ".join(f"{method} {rate:g}" for method, rate in chosen.items
 
 # %% [markdown]
 # The winners of that round were lucky as well as good, so their scores are not used again. New
-# seeds, and the validation split, which chose nothing:
+# seeds, and the validation split, which chose nothing in *this* comparison. A bar beside them:
+# counting words, from as many sentences.
+
+# %%
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.pipeline import make_pipeline
+
+counting = make_pipeline(
+    TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=10, max_iter=1000)
+)
+counting.fit(reviews["train"][:sentences]["text"], small["labels"])
+bar = counting.score(reviews["validation"]["text"], judging["labels"])
+print(f"counting words: {bar:.1%} right. A method below this bar has not been shown to matter.")
 
 # %%
 right, seconds = {}, {}
@@ -1340,68 +1465,54 @@ print(
 # That price is paid per *step*, not per sentence: with larger batches or longer texts it weighs
 # less.
 #
-# Do the methods differ in quality? Same seed, same validation sentences, so compare in pairs.
+# Do the methods differ in quality? Same sentences for all, so compare in pairs. One point, said
+# before looking, is the largest difference that we would call a tie.
+
 
 # %%
+def runs_of(method):
+    return np.array([right[method, seed] for seed in seeds], dtype=int)
+
+
 pairs = [("QLoRA", "LoRA"), ("full", "LoRA")]
-gaps = {
-    (a, b, s): metrics.paired_difference(right[a, s], right[b, s])
+gaps = {pair: metrics.compare(*map(runs_of, pair), margin=0.01) for pair in pairs}
+two_models = {
+    f"{a} − {b}, seed {seed}: two models": metrics.compare(right[a, seed], right[b, seed])
     for a, b in pairs
-    for s in seeds
+    for seed in seeds
 }
-percent = [(100 * gap.estimate, 100 * gap.low, 100 * gap.high) for gap in gaps.values()]
-
-
-# %%
-def over_seeds(a, b):
-    """Mean difference in points; half width of its 95 % interval over seeds (Student's t)."""
-    points = np.array([100 * gaps[a, b, seed].estimate for seed in seeds])
-    half = stats.t.ppf(0.975, len(points) - 1) * points.std(ddof=1) / len(points) ** 0.5
-    return points.mean(), half
-
-
-def verdict(a, b):
-    mean, half = over_seeds(a, b)
-    clear = [gaps[a, b, seed].excludes_zero for seed in seeds]
-    words = "not settled, the seeds disagree" if any(clear) else "a tie as far as this can tell"
-    if all(clear) and abs(mean) > half:
-        words = "a real difference"
-    return f"{a} − {b}: {mean:+.1f} ± {half:.1f} points, {words}"
-
+for (a, b), gap in gaps.items():
+    print(f"{a} − {b}: {gap}")
 
 # %%
+rows = two_models | {f"{a} − {b}: the methods": gap for (a, b), gap in gaps.items()}
 figure = plots.interval_bars(
-    [f"{a} − {b}, seed {seed}" for a, b, seed in gaps],
-    percent,
+    list(rows),
+    [gap.points for gap in rows.values()],
     reference=0,
     reference_label="no difference",
-    title=verdict("QLoRA", "LoRA"),
+    title=f"QLoRA − LoRA: {gaps['QLoRA', 'LoRA']}",
     xlabel="difference in accuracy (points), with 95 % intervals",
 )
 plots.show(
     figure,
-    alt=(
-        "Paired differences for each seed. "
-        f"{verdict('QLoRA', 'LoRA')}; {verdict('full', 'LoRA')}."
-    ),
+    alt="Differences per seed and together. "
+    + "; ".join(f"{a} − {b}: {gap}" for (a, b), gap in gaps.items()),
 )
-for a, b in pairs:
-    print(verdict(a, b))
 
 # %% [markdown]
-# Each interval is one pair of models on the same sentences: what other sentences might have said.
-# The number after ± also asks what other seeds might have said, and three seeds are few, so it is
-# honest and wide. A method has won only if both agree. If some pairs say one thing and the seeds
-# another, nothing is settled, and more seeds would be the next purchase.
+# The rows with a seed are two *models*: what other sentences might have said about these. The rows
+# of the *methods* also ask what other seeds might have said, and seeds are few, so they are honest
+# and wide; only their word counts. If it is *undecided*, more seeds would be the next purchase.
 #
 # You will read that "QLoRA reaches 85 % of LoRA's quality". There is no source for that number; the
 # paper found 4-bit and 16-bit LoRA on a par (Dettmers et al., 2023, section 4), and here you have
 # your own measurement, with its uncertainty. ([Myths about
 # quality](../../curriculum/guides/myths_quality.md) has the rest.)
 #
-# So what has QLoRA brought us *on this model*? Look at the three rows again: more memory than a LoRA
-# in 16 bits, and whatever the comparison above says of the answers. That is an honest result, with
-# the wrong model. Where is the right one?
+# So what has QLoRA brought us *on this model*? Look at the title of the memory chart again, and at
+# the verdict above. That is an honest result, with a model too small to need it. Where is the right
+# one?
 #
 # <!-- asked: D07-T9 -->
 # ## From this model to 65 billion weights
@@ -1440,31 +1551,39 @@ plots.show(
 #
 # And training? The planner adds adapter, gradients, optimiser and an estimate of the activations:
 # one text of 512 tokens at a time, with gradient checkpointing, everything that is not in 4 bits in
-# 16.
+# 16. Lean plans: r = 8, on query and value only. The last line of each model is nearer to what people
+# run today: every linear layer, r = 16, 2,048 tokens.
 
 # %%
 ways = {
     "full": {"precision": "mixed"},
     "lora": {"precision": "bfloat16"},
     "qlora": {"precision": "bfloat16"},
+    "qlora, usual": {"which": "all_linear", "r": 16, "sequence_length": 2048},
 }
 plans = {}
 for name in large_models:
     for method, how in ways.items():
         plan = planner.memory_plan(
-            name, method, batch_size=1, gradient_checkpointing=True, **how
+            name, method.split(",")[0], batch_size=1, gradient_checkpointing=True, **how
         )
         plans[name, method] = plan.total
         card = planner.smallest_gpu(plan.total) or "no single card of these"
-        print(f"{name:<10} {method:<6} {memory.human(plan.total):>9}   {card}")
+        print(f"{name:<10} {method:<12} {memory.human(plan.total):>9}   {card}")
 
 # %% [markdown]
-# That is the case for QLoRA, in one table: a 13B model trains on a card that plenty of people own,
-# and 65B on a single large one. And its limit as well: 65B on a 24 GB "consumer" card is a
-# legend.
+# That is the case for QLoRA, in one table: with it, a 7B or 13B model trains on a card that plenty of
+# people own (its usual place today), and 65B on a single large one. And its limit as well: 65B on a
+# 24 GB "consumer" card is a legend, and a card that the plan just fits will meet a longer batch.
+#
+# For that batch the paper has one more tool, **paged optimisers**. On NVIDIA cards bitsandbytes can
+# keep AdamW's two means in memory that the driver moves to the computer's own and back, page by
+# page, while the activations peak: `optim="paged_adamw_8bit"` in the training arguments. It saves
+# nothing on average; it lets a tight card survive its worst moment, more slowly. (A CPU has nothing
+# to page, so we cannot show it here.)
 #
 # Rule of thumb for the choice: if the model fits in 16 bits with room for activations, use LoRA; it
-# is simpler, faster and merges exactly. QLoRA is for the model that does not fit.
+# is simpler and faster, and its merge loses less. QLoRA is for the model that does not fit.
 #
 # A puzzle to move: here is a 13B model, trained in full, beside a 16 GB card. Make it fit. Then
 # raise `sequence_length` until it does not. Which part grew, and does quantising help with that
@@ -1479,8 +1598,9 @@ planning = explorers.memory_planner({"llama-13b": models.config("llama-13b")})
 # ## Merging into a 4-bit base loses something
 #
 # A LoRA can be *merged*: add $\frac{\alpha}{r} B A$ to the frozen matrix once, throw the adapter
-# away, and prediction costs nothing extra. Into a 16- or 32-bit base that is exact but for
-# rounding. Into a 4-bit base? The sum has to be written in four bits again.
+# away, and prediction costs nothing extra. Into a 32-bit base that is exact, to the last digits. In
+# fewer bits the sum has to be rounded, and what that takes away depends on how large the update is
+# beside the gaps. 16 bits have small gaps. Four bits?
 #
 # Take the QLoRA model from above. First what PEFT does when you ask it to merge.
 
@@ -1534,6 +1654,8 @@ numbers_before, numbers_after = (
 )
 moved = (numbers_after != numbers_before).float().mean().item()
 lost = ((again - on_grid - delta).norm() / delta.norm()).item()
+in_16_bits = (W.bfloat16() + delta).bfloat16().float() - W.bfloat16().float()
+lost_in_16 = ((in_16_bits - delta).norm() / delta.norm()).item()
 print(
     f"update: a typical entry is {delta.std():.4f}; "
     f"half a step of the code book is {jumps.mean() / 2:.4f}"
@@ -1542,12 +1664,14 @@ print(
     f"4-bit numbers that moved: {moved:.1%}; "
     f" what rounding did, as a share of the update: {lost:.0%}"
 )
+print(f"the same update, merged into the original matrix in 16 bits: {lost_in_16:.1%}")
 
 # %% [markdown]
 # The base lies exactly *on* the grid of the code book; that is what quantised means. An update much
 # smaller than half a step leaves nearly every number where it was: rounding takes it straight back.
 # What does get across arrives as jumps that are far too large. The fourth surprise: merging into
-# four bits does not blur the update a little, it throws much of it away.
+# four bits does not blur the update a little, it throws much of it away. In 16 bits it is the same
+# disease, milder: a timid update (a small rate, a short training) loses a larger share.
 #
 # There are better ways. Two are in use: take another base to merge into. Find out which comes
 # closest to the model you trained.
@@ -1571,20 +1695,27 @@ def merge(adapter):
 
 
 # %% tags=["check"] exercise="day07/merge"
-def check(answer):
-    def logits(network):
-        with torch.inference_mode():
-            return in_full_precision(network).to(torch.float32).eval()(**sentence).logits.cpu()
-
-    rounded = four_bit_base()
-    alone = in_full_precision(rounded).eval()(**sentence).logits.detach().cpu()
-    trial, draw = qlora(rounded), torch.Generator().manual_seed(0)
-    for name, part in trial.named_parameters():
-        if "lora_B" in name:  # as if trained, and loudly
+def loud_adapter(folder, seed=0):
+    """Save an adapter as if trained, and loudly; return the model it was trained on."""
+    trained, draw = qlora(four_bit_base()), torch.Generator().manual_seed(seed)
+    for name, part in trained.named_parameters():
+        if "lora_B" in name:
             part.data = (0.1 * torch.randn(part.shape, generator=draw)).to(part.device)
+    trained.save_pretrained(folder)
+    return trained
+
+
+def logits_of(network):
+    with torch.inference_mode():
+        return in_full_precision(network).to(torch.float32).eval()(**sentence).logits.cpu()
+
+
+def check(answer):
+    logits = logits_of
+    alone = in_full_precision(four_bit_base()).eval()(**sentence).logits.detach().cpu()
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        trial.save_pretrained(folder)
+        trial = loud_adapter(folder)
         result = answer(folder)
         if not isinstance(result, nn.Module):
             return f"Your function returned {type(result).__name__}. It should return the merged model."
@@ -1600,12 +1731,33 @@ def check(answer):
     distance = (logits(result) - wanted).abs().max().item()
     usual = (logits(original) - wanted).abs().max().item()
     if distance < 0.3 * usual:
+        if any(part.dtype.itemsize == 2 for part in result.parameters()):
+            return "The right base, but in 16 bits: adding the update rounded it once more. Stay in 32 bits, and no digit is lost."
         return None
     if (logits(result) - alone).abs().max().item() < 0.1 * usual:
         return "That is the base without its adapter: it answers as if nothing had been learnt."
     if (logits(result) - logits(original)).abs().max().item() < 0.5 * usual:
         return f"An exact merge, onto a base that the adapter has never seen: it was trained beside the *rounded* weights. Logits still differ by up to {distance:.4f}."
     return f"Logits differ from the trained model's by up to {distance:.4f}; the best way brings that down to well below {usual:.4f}. Which base, and did anything pass through four (or sixteen) bits after the sum?"
+
+
+def trial(answer, seed):
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        loud_adapter(folder, seed)
+        result = answer(folder)
+    kinds = {type(part).__name__ for part in result.modules()}
+    adapter = any("lora_" in name for name, _ in result.named_parameters())
+    return {"adapter": adapter, "4-bit": "Linear4bit" in kinds, "logits": logits_of(result)}
+
+
+def inputs(draw):
+    yield 1
+
+
+def agrees(expected, found):
+    close = torch.allclose(expected.pop("logits"), found.pop("logits"), rtol=0, atol=5e-5)
+    return close and expected == found
 
 
 hints = [
@@ -1691,7 +1843,7 @@ results = {
     "lora_accuracy": np.mean([right["LoRA", seed].mean() for seed in seeds]),
     "qlora_accuracy": np.mean([right["QLoRA", seed].mean() for seed in seeds]),
     "full_accuracy": np.mean([right["full", seed].mean() for seed in seeds]),
-    "qlora_minus_lora_points": over_seeds("QLoRA", "LoRA")[0],
+    "qlora_minus_lora_points": gaps["QLoRA", "LoRA"].points[0],
     "merge_moved": moved,
     "merge_change_4bit": distance["into the 4-bit base"],
     "merge_change_better": distance["your merge"],
@@ -1905,7 +2057,8 @@ assert miss(through(base + update)) > 0.5 * update.norm().item()
 #   `models.lora_targets(encoder, "all_linear")` names them. How much closer does it bring QLoRA to
 #   full fine-tuning here?
 #
-# **Read.** Sections 2 and 3 of the QLoRA paper, now that you have written everything in them. Then
+# **Read.** Sections 2 and 3 of the QLoRA paper: of all that is in them, only the paged optimisers have
+# not passed through your hands. Then
 # Yoshida (2023), who asks whether NF4 is really the best code book, and answers that it cannot be
 # for every block size: divided by the largest of its block, a weight is no longer drawn from one
 # and the same bell curve. (You have seen the hill.)
