@@ -1819,7 +1819,7 @@ pd.DataFrame(
 
 # %% [markdown]
 # The base to merge into is the one the adapter was trained beside: the *rounded* weights, in
-# ordinary numbers. Then nothing changes. Merging into the original weights is exact arithmetic too,
+# ordinary numbers. Then hardly a digit changes. Merging into the original weights is exact arithmetic too,
 # but the adapter has learnt to work with the rounding errors, and now they are gone. Often that
 # does no harm. It is another model, though: whichever way you merge, **evaluate the model that you
 # ship**.
