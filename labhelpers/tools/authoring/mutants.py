@@ -103,7 +103,7 @@ def _agree_on(run: Any, agrees: Any, ours: Any, answer: Any, args: tuple[Any, ..
 
 def _form_of(expected: Any, found: Any) -> Any:
     try:
-        return judging.fitted(expected, found)
+        return judging.fitted(expected, found) if judging._is_odd(found) else found
     except judging.Refused:
         return found
 
