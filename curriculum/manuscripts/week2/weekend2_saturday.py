@@ -50,7 +50,7 @@ from labhelpers import data, exercise, plots, progress, project, quiz, tracking,
 # (LAB_HUB=1) a Hub id
 source = "spam"
 
-mine = re.sub(r"\W+", "-", Path(source).stem)  # the project's name, which is also its folder
+mine = project.named(source)  # the project's name, which is also its folder
 findings = project.check(mine)
 
 # %% [markdown]
@@ -142,8 +142,8 @@ print(repr(giant["text"][140:420]))
 # %% tags=["exercise"] exercise="weekend2_saturday/apart" answer="apart" minutes=10 difficulty=2
 # text: one row, perhaps with others glued to it, each as "\nham\t…" or "\nspam\t…". label:
 # "ham" or "spam".
-# Return a list of pairs (text, label), in order. A message may hold a line break of its own:
-# that is no seam.
+# Return a list of pairs (text, label), in order, the texts as they are. A message may hold a
+# line break or a tab of its own: neither is a seam.
 def apart(text, label): ...
 
 
@@ -182,6 +182,19 @@ def check(answer):
             "The label still stands in front of the text. A model would read the answer there."
         )
     return f"Our row has three messages in it; yours came apart into {result}."
+
+
+def inputs(draw):
+    yield "", "ham"
+    yield "hi\nspam of mine\tok", "spam"
+    yield "tab\there\nham\t\nspam\tend ", "spam"
+    yield "ham\tat the start\nHAM\tno seam\nhams\tnone\nham\tone", "ham"
+    pieces = ["\nham\t", "\nspam\t", " a ", "b\n", "\tc", "spam\t", "\n\n", "d e", "ham"]
+    for size in (4, 7, 12):
+        yield (
+            "x" + "".join(draw.choice(pieces, size).tolist()),
+            draw.choice(["ham", "spam"]).item(),
+        )
 
 
 hints = [
@@ -252,7 +265,7 @@ for text in [text for text in texts["ham"] if "&lt;" in text and len(text) < 60]
 # collected the message*, and a model that finds it gets points for detecting privacy. On your phone there is no such mark.
 #
 # We turn marks and digits into zeros, in both classes. That costs something (long numbers are a true sign of spam, and
-# a hidden one is now a short one), and such a price belongs into the report.
+# a hidden one is now a short one), and such a price belongs in the report.
 
 
 # %%
@@ -273,9 +286,10 @@ print(clean("Ur at &lt;TIME&gt; &amp; I am  &lt;#&gt;  min late. CALL 0906170146
 
 
 # %% tags=["exercise"] exercise="weekend2_saturday/same" answer="same" minutes=8 difficulty=2
-# Return a key for a text: two texts that are one message in two copies get the same key, others
-# do not.
-# What should not count: upper and lower case, spaces, punctuation, which digits a number has.
+# Return a key for a text, itself a text: two texts that are one message in two copies get the
+# same key, others do not.
+# What should not count: upper and lower case, how many spaces, punctuation, which digits a
+# number has (how many does count).
 def same(text): ...
 
 
@@ -293,6 +307,8 @@ def check(answer):
     def alike(one, other):
         return answer(one) == answer(other)
 
+    if not isinstance(answer("Ok lar!"), str):
+        return f"For “Ok lar!” you return something of type {type(answer('Ok lar!')).__name__}. The key should be a text: the next cells look it up in a set."
     if alike("you call me", "me call you"):
         return "“You call me” and “me call you” get one key. The order of words is a part of a message."
     if alike("ok see you at noon, your friend Ann", "ok see you at noon, your friend Ben"):
@@ -308,6 +324,30 @@ def check(answer):
     if not alike("call 0871 now", "call 0906 now"):
         return "The same advertisement with another number to call gets another key. Let every digit be the same digit."
     return None
+
+
+def inputs(draw):
+    yield "", "?!"
+    yield " ok_lar ", "«OK»\tlar\n…"
+    yield "win 100 now", "WIN: 999, now!!"
+    yield "ÇA VA, Zoë?", "ça va zoë"
+    yield "CALL 0871-900 or 5", "call (0906) 111 or 7."
+    yield "win 100 now", "win 10 now"
+    yield "win 1 now", "win now"
+    yield "yes", "yes yes"
+    yield "mañana", "maçana"
+    yield "да", "нет"
+    yield "zero 0", "zero o"
+    words = ["you", "me", "call", "10", "free", "no", "not", "now", "then", "the", "end"]
+    for size in (1, 3, 12, 30):
+        text = draw.choice(words, size).tolist()
+        yield " ".join(text), ",  ".join(text).upper() + "."
+        text[draw.integers(size)] = "other"
+        yield " ".join(draw.choice(words, size).tolist()), " ".join(text)
+
+
+def trial(answer, one, other):
+    return answer(one) == answer(other)
 
 
 hints = [
@@ -496,11 +536,21 @@ def check(answer):
         return "You average each error over its own class. Asked for is the mean over all messages: rare errors cost rarely."
     if abs(value - 0.7) > 1e-9:
         return f"Two of our ten messages are spam that got through, one is hidden by mistake at a price of 5. You get {value:.3g} per message."
-    return (
-        None
-        if abs(answer(is_spam, flagged) - 2.2) < 1e-9
-        else "Right for hidden=5, wrong for the default of 20."
-    )
+    value = answer(is_spam, flagged)
+    if abs(value - 2.2) < 1e-9:
+        return None
+    return f"Right for hidden=5. Without it, at the default of 20, you get {value:.3g}; it should be 2.2."
+
+
+def inputs(draw):
+    yield np.array([True]), np.array([False])
+    yield np.array([False]), np.array([True]), 0.25
+    for size in (2, 7, 60):
+        truth, said = draw.random((2, size)) < 0.4
+        yield truth, said
+        yield truth, said, 0
+        yield truth, ~said, 3.7
+        yield truth, truth, 9
 
 
 hints = [
@@ -588,7 +638,7 @@ train, validation = splits["train"], splits["validation"]
 answers = {}
 for title, model in {
     "majority": DummyClassifier(strategy="most_frequent"),
-    "tf-idf": word_counts(),
+    "tf-idf": word_counts(**project.units(train["text"][:])),  # {}: words; or characters
 }.items():
     model.fit(
         train["text"][:], train["label"][:]
@@ -604,13 +654,13 @@ baseline = score(validation["label"][:], answers["tf-idf"])
 words_guess.compare(100 * baseline)
 
 # %% [markdown]
-# Not bad for two seconds. Would more data help it, or other features? Move the switches. If a curve is still climbing at
+# That took two seconds. Would more data help it, or other features? Move the switches. If a curve is still climbing at
 # its right end, more labelled texts may be worth more than any network.
 
 
 # %%
 UNITS = {
-    "words": {},
+    "words": project.units(train["text"][:]),
     "characters": {"analyzer": "char_wb", "ngram_range": (2, 4), "max_features": 20_000},
 }
 
@@ -659,8 +709,8 @@ widgets.explore(learning_curve, unit=["words", "characters"], measure=["score", 
 # %% tags=["exercise"] exercise="weekend2_saturday/noise" answer="noise" minutes=10 difficulty=3
 # truth, predicted: arrays of n class numbers, in the same order. score(truth, predicted) gives
 # a number.
-# Return the standard deviation of the score over `draws` samples of n texts, drawn with
-# replacement.
+# Draw n of the n texts with replacement, `draws` times, and score each sample. Return the
+# standard deviation of these scores.
 def noise(truth, predicted, score, draws=300): ...
 
 
@@ -679,12 +729,21 @@ def check(answer):
     rng = np.random.default_rng(5)
     real = np.array([1] * 20 + [0] * 180)
     guess = np.where(rng.random(200) < 0.1, 1 - real, real)
+    sizes = []
 
     def f1(one, other):
-        return f1_score(one, other, zero_division=0)
+        sizes.append(len(one))
+        return float(2 * (one * other).sum() / max((one + other).sum(), 1))
 
     draws = [rng.integers(0, 200, 200) for _ in range(400)]
     right = np.std([f1(real[rows], guess[rows]) for rows in draws])
+    own = getattr(answer, "__wrapped__", answer)  # alone: ours, tried beside it, scores too
+    sizes.clear()
+    value = own(real.copy(), guess.copy(), f1, draws=50)
+    if sizes and set(sizes) != {200}:
+        return f"Of 200 texts, your samples have {min(sizes)} to {max(sizes)}. Each should have 200."
+    if sizes and not 49 <= len(sizes) <= 51:
+        return f"With draws=50 you score {len(sizes)} samples."
     value = answer(real, guess, f1)
     if not isinstance(value, int | float | np.number):
         return f"Your function returned {type(value).__name__}. One number is wanted: a standard deviation."
@@ -694,12 +753,58 @@ def check(answer):
         return "That is the mean of the scores. How far do they spread?"
     accuracy = (real == guess).mean()
     if abs(value - (accuracy * (1 - accuracy) / 200) ** 0.5) < 0.004:
-        return "That is the formula for a share of right answers. F1 is no such share: it looks at few texts, and moves more."
+        return f"You get {value:.3f}; that is about how far a share of right answers moves. F1 is no such share: it looks at few texts, and moves more."
     if answer(real, real, f1) > 1e-9:
         return "A prediction that is right everywhere moves with you. Do truth and prediction still belong to the same text in each sample? Draw row numbers once, and use them for both."
     if abs(value - right) < 0.25 * right:
         return None
     return f"For our trial the score moves by about {right:.3f}; you get {value:.3f}. Take the standard deviation over the samples, each of n texts."
+
+
+def inputs(draw):
+    for size, draws in ((40, 800), (150, 900), (60, 1500)):
+        yield draw.integers(0, 5, size), draw.integers(0, 5, size), draws
+
+
+def trial(answer, truth, predicted, draws):
+    n, samples = len(truth), []
+
+    def score(one, other):
+        samples.append((np.asarray(one), np.asarray(other)))
+        return float(np.mean(one % n) / n + np.mean(other % n) / n**2)
+
+    numbered = np.arange(n) + n * truth, np.arange(n) + n * predicted
+    given = [values.copy() for values in numbered]
+    answer(*given, score, 2)  # on copies: does it change them?
+    samples.clear()
+    own = getattr(answer, "__wrapped__", answer)  # alone: ours, tried beside it, scores too
+    value = float(own(*given, score, draws))
+    rows = [one % n for one, _ in samples]
+    pairs = zip(rows, samples, strict=True)
+    kept = all(
+        np.array_equal(numbered[0][at % n], one) and np.array_equal(numbered[1][at], other)
+        for at, (one, other) in pairs
+    )
+    often = np.bincount(np.concatenate(rows), minlength=n) / draws
+    return {
+        "scored": "truth and prediction of the same texts" if kept else "something else",
+        "deviation": value,
+        "different texts in a sample": float(np.mean([len(set(at.tolist())) for at in rows])),
+        "a text is drawn": (float(often.min()), float(often.max())),
+    }
+
+
+def agrees(expected, found):
+    def near(key, allowed):
+        return np.allclose(found[key], expected[key], rtol=allowed, atol=0)
+
+    if not isinstance(found, dict) or found["scored"] != expected["scored"]:
+        return False
+    return (
+        near("deviation", 0.15)
+        and near("different texts in a sample", 0.04)
+        and near("a text is drawn", 0.2)
+    )
 
 
 hints = [
