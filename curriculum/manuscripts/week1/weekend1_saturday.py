@@ -1322,7 +1322,7 @@ print(
 # together: for runs this short, that says more than today's winner. **Spend your first runs on the learning rate,
 # and take any sensible rank.**
 #
-# (One more honest line: we looked a thirteenth time at the same validation sentences, so this score is a little
+# (One more honest line: we looked once more at the same validation sentences, so this score is a little
 # flattered, too. What it is worth, only fresh sentences could say, and the test set stays shut.)
 #
 # ## What you saw
