@@ -457,15 +457,17 @@ def trial(answer, family, depth, m, placement):
     for name, part in parts.items():
         if ".adapter." in name:
             part.data = torch.randn(part.shape, generator=draw)
+    end = ".adapter.down.weight"
+    behind = [name.removesuffix(end) for name in parts if name.endswith(end)]
     sizes = {name: tuple(part.shape) for name, part in parts.items()}
     learns = {name: part.requires_grad for name, part in parts.items()}
     with torch.inference_mode():
         logits = model.eval()(torch.tensor([[1, 5, 9, 2]])).logits
-    return {"tensors": sizes, "learns": learns, "logits": logits}
+    return {"behind": behind, "tensors": sizes, "learns": learns, "logits": logits}
 
 
 def agrees(expected, found):
-    return all(expected[part] == found[part] for part in ("tensors", "learns")) and (
+    return all(expected[part] == found[part] for part in ("behind", "tensors", "learns")) and (
         torch.allclose(expected["logits"], found["logits"], 1e-3, 1e-4)
     )
 

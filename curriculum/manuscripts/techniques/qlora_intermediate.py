@@ -422,9 +422,9 @@ def one_layer(tokens=256):
 widgets.explore(one_layer, tokens=[1, 16, 64, 256, 1024, 4096])
 
 # %% [markdown]
-# Four bits save room, not work: they *add* work. For one token at a time, as when a model writes, unpacking is most
-# of it on this processor. In training, with hundreds of tokens in a batch, it is a surcharge. You will see below how
-# large. (A GPU has kernels that unpack while they multiply; for single tokens, where it only waits for memory, that
+# Four bits save room, not work: they *add* work. The fewer tokens share an unpacked matrix, the larger the part of it
+# that goes into unpacking: largest when a model writes, one token at a time, smallest in training, with hundreds of
+# tokens in a batch. You will see below how large it is there. (A GPU has kernels that unpack while they multiply; for single tokens, where it only waits for memory, that
 # can even be faster than sixteen bits. On a CPU nothing of the kind runs here.)
 #
 # ## Train it, and profile the memory
@@ -1092,8 +1092,7 @@ for name, other in (
 # line before you agree, or disagree. *Undecided* is not "no gap", and a few dozen headlines and a handful of steps are
 # not much evidence either way.
 #
-# The last bar answers the question from above. Those 32 bits in the stream, which cost more than four bits had saved:
-# what did they buy?
+# The last bar answers the question from above. Those 32 bits in the stream cost memory: what did they buy?
 #
 # (As on Day 7: the course's copy of SmolLM2 came through another four-bit format before, so "sixteen bits" is not
 # quite the original either.)
@@ -1145,8 +1144,8 @@ time_ratio = per_step["four, frozen only"] / per_step["sixteen bits"]
 #
 # ## Seven billion weights on one card: the plan
 #
-# On this model four bits were worth a few hundred megabytes. The same sums for a model for which they decide whether
-# you can train at all. Nobody has to load it for that: you know now what bitsandbytes stores, and can compute it to
+# On this model four bits were worth the distance between two floors. The same sums for a model for which they decide
+# whether you can train at all. Nobody has to load it for that: you know now what bitsandbytes stores, and can compute it to
 # the byte.
 
 
