@@ -1332,7 +1332,6 @@ chosen = {
     for what in rates
 }
 print(f"chosen: {chosen}")
-rate_ratio = chosen["lora"] / chosen["full"]
 
 # %%
 figure, axes = plt.subplots()
@@ -1713,7 +1712,6 @@ tracking.record("all_linear_share", all_linear_share)
 tracking.record("frozen_half_share", frozen_half_share)
 tracking.record("peak_ratio_full", peak_ratio["full"])
 tracking.record("move_ratio", move_ratio)
-tracking.record("rate_ratio", rate_ratio)
 tracking.record("full_accuracy", means.validation["full"])
 tracking.record("lora_accuracy", means.validation["lora"])
 tracking.record("gain_points", gain)
