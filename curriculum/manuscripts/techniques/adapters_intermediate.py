@@ -532,8 +532,9 @@ for placement, m in {"Houlsby": 8, "Pfeiffer": 16}.items():
 # ## Train it beside LoRA
 #
 # A race needs the same weight class. LoRA of rank 8 on query and value has $4 \cdot 8\,d$ numbers per layer, a
-# Pfeiffer adapter of width 16 has $2 \cdot 16\,d$ and a few biases: within a few percent of each other. Both start from the same
-# frozen encoder with the same random head, see the same sentences in the same order, the same number of times.
+# Pfeiffer adapter of width 16 has $2 \cdot 16\,d$ and a few biases: within a few percent of each other. Both start
+# from the same frozen encoder with the same random head, see the same sentences in the same order, the same number
+# of times.
 #
 # What differs is the **learning rate** each of them likes. To use one rate for both, taken from somebody's LoRA
 # recipe, would be to choose the winner beforehand. So each method gets the same four trials, and its own best rate.
@@ -558,10 +559,10 @@ print(
 )
 
 # %% [markdown]
-# Three groups of sentences, on purpose. Whatever is used for choosing flatters what it has chosen, so validation chooses
-# the rates and does not judge. (The same holds for seeds: the one that chooses the rates will not judge.) For judging there
-# is something better than opening the test split: we train on a part of the training sentences only, and the rest have
-# been seen by nobody.
+# Three groups of sentences, on purpose. Whatever is used for choosing flatters what it has chosen, so validation
+# chooses the rates and does not judge. (The same holds for seeds: the one that chooses the rates will not judge.)
+# For judging there is something better than opening the test split: we train on a part of the training sentences
+# only, and the rest have been seen by nobody.
 #
 # A bar before the race: Day 3's word counts, learnt from the same sentences. A race below it would not matter.
 
@@ -1133,10 +1134,11 @@ shuffling = metrics.compare(np.concatenate(pair), on_both("mean of weights"))
 print(f"shuffled minus as trained: {shuffling}")
 
 # %% [markdown]
-# Read the last line. If the common start is what helps a mean of weights, shuffling makes it *worse*. As long as that is
-# undecided, there is another suspect: volume. A mean of outputs takes half of each remark. A mean of weights halves `down`
-# *and* `up`, so that where units do not correspond, hardly more than a quarter comes through. Perhaps two strangers get
-# along when both speak softly. You have everything to test that; it is the first item of *Go further*.
+# Read the last line. If the common start is what helps a mean of weights, shuffling makes it *worse*. As long as
+# that is undecided, there is another suspect: volume. A mean of outputs takes half of each remark. A mean of
+# weights halves `down` *and* `up`, so that where units do not correspond, hardly more than a quarter comes through.
+# Perhaps two strangers get along when both speak softly. You have everything to test that; it is the first item of
+# *Go further*.
 #
 # Until then: a mean of weights is not the mean of two functions, and when it works, one has to find out why. The mean of
 # outputs is exactly what it says, and being exact is no promise of being good. (LoRA's $A$ and $B$ have the same disease:

@@ -145,10 +145,9 @@ for (way, words), each in zip(ways, asked, strict=True):
         print(f"      against the first: {metrics.compare(each, asked[0])}")
 
 # %% [markdown]
-# Same model, same sentences; only the wording changed. The word at the end of a line says what these sentences
-# can tell: a wording is *better* or *worse* than the first if the whole interval lies on one side of zero, and
-# else the question is *undecided*. People spend days looking for better wordings, in the dark, often on a few
-# dozen sentences, and in a small room: each word has to come from the dictionary.
+# Same model, same sentences; only the wording changed. Where the interval holds zero, these sentences leave it
+# *undecided* which of the two is better. People spend days looking for better wordings, in the dark, and in a small
+# room: each word has to come from the dictionary.
 #
 # Does it? What if we put rows in front that belong to no word at all, and let training choose their numbers?
 # That is a **soft prompt**, and training it is **prompt tuning** (Lester et al., 2021). Every weight of the
@@ -658,8 +657,8 @@ def right(judge, name):
 # %% [markdown]
 # Doing nothing has two versions. The model as it is; and the model with its *threshold* moved: perhaps it
 # only likes one of the two words too much, and a single number would mend that. We take the number that makes
-# half of the choosing part positive. And one bar that knows no language model: Day 3's word counts, which learn
-# from the same training sentences as everybody below.
+# half of the choosing part positive. And a bar that knows no language model: Day 3's word counts, learnt from
+# the training sentences.
 
 # %%
 untrained = {
@@ -687,9 +686,8 @@ print(f"word counts, learnt from the same {len(train)} sentences: {counted.mean(
 # Against them: eight invented words, and Day 4's LoRA recipe (rank 8 on query and value) on the same model.
 # Both read the same two words, train on the same sentences, for the same number of steps.
 #
-# The same number of steps is *equal*. Is it *fair*? Soft prompts are known to learn slowly, so a short race
-# favours LoRA by its length alone. So the prompt runs twice: once for one pass over the sentences, as LoRA
-# does, and once for three.
+# That is *equal*. Is it *fair*? Soft prompts are known to learn slowly, so a short race favours LoRA by its length
+# alone. So the prompt runs twice: for one pass over the sentences, as LoRA does, and for three.
 
 # %%
 lora_recipe = LoraConfig(
@@ -723,8 +721,8 @@ def fit(method, rate, seed, share=1, passes=1):
 
 # %% [markdown]
 # The learning rate first. Each method gets the same number of tries, on half of the training sentences, with
-# one seed, and they are looked at on the sentences set aside for choosing. Where each ladder of rates begins,
-# we decided. The Trainer's default, 5e-5, is not even among the prompt's tries. The quiz asks why.
+# one seed, and is compared on the sentences set aside for choosing. The Trainer's default, 5e-5, is not even
+# among the prompt's tries. The quiz asks why.
 
 # %%
 rates = {"prompt": [3e-3, 3e-2, 3e-1], "lora": [2e-4, 2e-3, 2e-2]}
@@ -827,8 +825,8 @@ plots.show(figure, alt=f"Accuracy with intervals per method and seed. {title}.")
 guess.compare(mean["prompt"])
 
 # %% [markdown]
-# Each bar above speaks of *one* model. About the methods, ask all seeds and all sentences at once: the interval
-# below holds what other seeds and other sentences might have said, and the word is about the first of the two.
+# Each bar speaks of *one* model. About the methods, ask all seeds and all sentences at once. The word at the end of a
+# line is about the first of the two.
 
 # %%
 against_nothing = metrics.compare(of_method["prompt"], nothing)
@@ -872,10 +870,10 @@ print(
 # all layers to reach it.
 #
 # **An honest verdict.** Eight invented words in front of an untouched model, a file of a few kilobytes: the first two
-# comparisons say what they brought, the others how they stand against LoRA, which reaches into every layer with many
-# times the numbers. Compare the last two lines: how much of the distance was a matter of steps? (The longer run kept
-# the rate that was chosen for a short one.) Do not stretch any of it. It speaks of one model of 135 million weights (it
-# went through 4-bit quantisation once, on its way to this machine), one task, a few hundred sentences. Lester and
+# comparisons say what they brought, the last two how they stand against LoRA, which reaches into every layer with many
+# times the numbers, and how much of that was a matter of steps. (The longer run kept the rate of the short one.) Do not
+# stretch them. They speak of one model of 135 million weights (it went through 4-bit quantisation once, on its way to
+# this machine), one task, a few hundred sentences. Lester and
 # co-authors (section 3.1 and figure 1) measured that prompt tuning stays behind full fine-tuning on small models, and
 # catches up when they reach billions of weights.
 #

@@ -316,10 +316,10 @@ for start in starts:
     )
 
 # %% [markdown]
-# Nobody has learnt anything yet. Where a line differs from *no prompt at all*, the mere presence of the rows has shifted
-# the model's taste for one of the two words. And look at the noise. Its rows are many times longer than any word's. If the model survives
-# them, here is why: each of its layers brings every row to a common length before reading it, so only the direction is
-# strange.
+# Nobody has learnt anything yet. Where a line differs from *no prompt at all*, the mere presence of the rows has
+# shifted the model's taste for one of the two words. And look at the noise. Its rows are many times longer than any
+# word's. If the model survives them, here is why: each of its layers brings every row to a common length before
+# reading it, so only the direction is strange.
 #
 # ### The same number of tries for each
 #
@@ -973,6 +973,6 @@ assert 2 < lead < 3
 # - **Words of the answer.** Start at " positive negative", the names of the classes, as Lester and co-authors did.
 # - **Rows that nobody wrote.** `prefix_projection=True` lets a network write the prefix, too, as in the paper.
 #
-# **Read.** Lester et al. (2021), section 3.2 with figure 3, on length and start; Li and Liang (2021), section 4 on the
-# method and its experiments on prefix length; Liu et al. (2021), section 3. The [guide](../../curriculum/guides/prompt_tuning.md) compares
-# soft prompts with the rest of the course.
+# **Read.** Lester et al. (2021), section 3.2 with figure 3, on length and start; Li and Liang (2021), section 4 on
+# the method and its experiments on prefix length; Liu et al. (2021), section 3. The
+# [guide](../../curriculum/guides/prompt_tuning.md) compares soft prompts with the rest of the course.

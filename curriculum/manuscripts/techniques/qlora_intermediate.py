@@ -422,10 +422,11 @@ def one_layer(tokens=256):
 widgets.explore(one_layer, tokens=[1, 16, 64, 256, 1024, 4096])
 
 # %% [markdown]
-# Four bits save room, not work: they *add* work. The fewer tokens share an unpacked matrix, the larger the part of it
-# that goes into unpacking: largest when a model writes, one token at a time, smallest in training, with hundreds of
-# tokens in a batch. You will see below how large it is there. (A GPU has kernels that unpack while they multiply; for single tokens, where it only waits for memory, that
-# can even be faster than sixteen bits. On a CPU nothing of the kind runs here.)
+# Four bits save room, not work: they *add* work. The fewer tokens share an unpacked matrix, the larger the part of
+# it that goes into unpacking: largest when a model writes, one token at a time, smallest in training, with hundreds
+# of tokens in a batch. You will see below how large it is there. (A GPU has kernels that unpack while they
+# multiply; for single tokens, where it only waits for memory, that can even be faster than sixteen bits. On a CPU
+# nothing of the kind runs here.)
 #
 # ## Train it, and profile the memory
 #
@@ -680,8 +681,8 @@ pd.DataFrame(types_seen).T
 # %% [markdown]
 # Look for the first *float32* in each row. A product of a 16-bit and a 32-bit number is a 32-bit number. One norm in
 # 32 bits, and whatever has passed it is in 32 bits; it is added to the stream between the layers, and from there on
-# the *whole stream* is. The norm's own weights are no more precise than before: they came out of sixteen bits. And this kind of norm computes
-# inside in 32 bits anyway, whatever its weights are.
+# the *whole stream* is. The norm's own weights are no more precise than before: they came out of sixteen bits. And
+# this kind of norm computes inside in 32 bits anyway, whatever its weights are.
 #
 # So: find the bug in the colleague's function, or rather in our own advice of Day 7.
 
@@ -1144,9 +1145,9 @@ time_ratio = per_step["four, frozen only"] / per_step["sixteen bits"]
 #
 # ## Seven billion weights on one card: the plan
 #
-# On this model four bits were worth the distance between two floors. The same sums for a model for which they decide
-# whether you can train at all. Nobody has to load it for that: you know now what bitsandbytes stores, and can compute it to
-# the byte.
+# On this model four bits were worth the distance between two floors. The same sums for a model for which they
+# decide whether you can train at all. Nobody has to load it for that: you know now what bitsandbytes stores, and
+# can compute it to the byte.
 
 
 # %% tags=["exercise"] exercise="technique_qlora_intermediate/seven" answer="matrix_bytes" minutes=9 difficulty=3
