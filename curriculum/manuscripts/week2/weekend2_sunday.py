@@ -13,8 +13,6 @@ lab = settings.start("weekend2_sunday")
 import contextlib
 import io
 import itertools
-import re
-from pathlib import Path
 
 # %%
 import matplotlib.pyplot as plt
@@ -32,8 +30,8 @@ from transformers import DataCollatorWithPadding, Trainer, set_seed
 from transformers.trainer_pt_utils import LengthGroupedSampler
 
 # %%
-from labhelpers import data, exercise, models, plots, progress, project, quiz, timetable
-from labhelpers import tracking, training, widgets
+from labhelpers import data, exercise, metrics, models, plots, progress, project, quiz
+from labhelpers import timetable, tracking, training, widgets
 
 # %% [markdown]
 # ## Where you stand
@@ -44,7 +42,7 @@ from labhelpers import tracking, training, widgets
 # %%
 source = "spam"  # as on Saturday
 
-mine = re.sub(r"\W+", "-", Path(source).stem)
+mine = project.named(source)
 project.starter(source, mine)
 splits = project.splits(mine)
 plan = project.latest(mine, "plan")
@@ -123,9 +121,12 @@ print(
 
 
 # %%
+units = project.units(splits["train"]["text"][:])  # {}: words; else characters
+
+
 def word_counts():
     return make_pipeline(
-        TfidfVectorizer(sublinear_tf=True), LogisticRegression(class_weight="balanced")
+        TfidfVectorizer(sublinear_tf=True, **units), LogisticRegression(class_weight="balanced")
     )
 
 
@@ -142,7 +143,7 @@ print(
 
 # %% [markdown]
 # The plan speaks of the full word counts, and so will the verdict: nobody handicaps a word count in real life. But the
-# second number belongs into the report. It tells whether a loss is due to the network or to its ration. (Did the smaller
+# second number belongs in the report. It tells whether a loss is due to the network or to its ration. (Did the smaller
 # ration score *higher*? Then you have seen by how much such a score moves for no reason at all.)
 #
 # ### The budget
@@ -212,6 +213,24 @@ def check(answer):
         if set(answer(table(*even))) == set()
         else "With one fair method alone, nobody is to blame."
     )
+
+
+def inputs(draw):
+    columns = ["method", "rate", "seed"]
+    for most in (2, 3, 4, 5, 6, 8) * 3:
+        rows = [
+            (method, rate, seed)
+            for method in ("LoRA", "full", "QLoRA", "adapters")
+            for rate in draw.permutation([1e-4, 2e-4, 1e-3])[: draw.integers(1, 4)]
+            for seed in draw.integers(1, 6, draw.integers(1, most))
+        ]
+        yield pd.DataFrame(rows, columns=columns).iloc[draw.permutation(len(rows))]
+    for seeds in (2, 3, 4):
+        yield pd.DataFrame([("full", 0.5, seed) for seed in range(seeds)], columns=columns)
+
+
+def agrees(expected, found):
+    return not isinstance(found, str) and set(expected) == set(found)
 
 
 hints = [
@@ -332,11 +351,11 @@ for seed in seeds:
     at_random = score(truth, logits["LoRA", rate, seed].argmax(axis=1))
     print(
         f"seed {seed}: at random {at_random:.1%}, by length {by_length[seed]:.1%}, "
-        f"last loss {np.mean(curve[seed][-5:]):.2f}"
+        f"loss {np.mean(curve[seed][:5]):.2f} → {np.mean(curve[seed][-5:]):.2f}"
     )
 
 # %% [markdown]
-# The training loss fell in all of them. What did it fall *on*? Deal the batches again, as the Trainer does, and count the
+# Did the training loss fall? Then ask what it fell *on*. Deal the batches again, as the Trainer does, and count the
 # texts of the rarest class in each.
 
 # %%
@@ -375,8 +394,8 @@ plots.show(figure, alt=f"Texts of the rarest class in each batch, in two orders.
 
 # %% [markdown]
 # Length tells spam from ham. So by length, a model reads batches that are full of spam, then batch after batch without any,
-# and each of those teaches one thing: *always say ham*. The loss falls, because on such batches that is right. Full
-# fine-tuning may get over it. LoRA, which has few steps here and begins slowly, may not.
+# and each of those teaches one thing: *always say ham*. On such batches that is right, so the loss can fall while nothing
+# useful is learnt. LoRA, which has few steps here and begins slowly, may not get over it.
 #
 # (In the topics nearly all texts are cut to one length, and the two orders are alike.) The habit to keep: **when a method
 # finds nothing at all, suspect the plumbing before the method**, and look at what it was fed.
@@ -423,7 +442,7 @@ plots.show(
 # runs: a list of dictionaries with the keys "method", "setting", "seed" and "score" (on
 # validation).
 # Return (method, setting) of the choice: the highest mean score, among settings that were run
-# with at least three seeds.
+# with at least three different seeds. (A run that stands there twice is one run.)
 def choose(runs): ...
 
 
@@ -431,8 +450,8 @@ def choose(runs): ...
 def choose(runs):
     groups = {}
     for run in runs:
-        groups.setdefault((run["method"], run["setting"]), []).append(run["score"])
-    means = {key: np.mean(scores) for key, scores in groups.items() if len(scores) >= 3}
+        groups.setdefault((run["method"], run["setting"]), {})[run["seed"]] = run["score"]
+    means = {key: np.mean([*by.values()]) for key, by in groups.items() if len(by) >= 3}
     return max(means, key=means.get)
 
 
@@ -458,12 +477,10 @@ def check(answer):
         return "A pair is wanted: (method, setting)."
     result = tuple(result)
     if result == ("b", "x"):
-        swapped = [*runs("c", "z", 0.5, 0.6, 0.7), *runs("d", "z", 0.65, 0.66, 0.64)]
-        return (
-            None
-            if tuple(answer(swapped)) == ("d", "z")
-            else "Right for one list of runs, not for another."
-        )
+        copied = [*trial_runs, *runs("c", "x", 0.9) * 3]
+        if tuple(answer(copied)) == ("c", "x"):
+            return "You chose a setting that stands there three times with one seed: that is one run, copied. Count different seeds."
+        return None
     if result == ("a", "y"):
         return "You chose a setting with a single run. It may be lucky; it has to show two more seeds first."
     if result == ("a", "x"):
@@ -471,6 +488,22 @@ def check(answer):
     if result == ("b", "y"):
         return "You chose the lowest. A score is better when it is higher."
     return f"We expected one of the four settings of our trial; you return {result}."
+
+
+def inputs(draw):
+    for _ in range(12):
+        runs = [
+            {"method": method, "setting": setting, "seed": seed, "score": draw.random()}
+            for method in ("LoRA", "full", "a")
+            for setting in ("rate 1", "rate 2", "a")
+            for seed in range(draw.integers(1, 6))
+        ]
+        runs += [
+            {"method": "a", "setting": "rate 1", "seed": 9 + seed, "score": 0.4 + 0.1 * seed}
+            for seed in range(3)
+        ]
+        runs += [{"method": "full", "setting": "once", "seed": 7, "score": 0.99}] * 4
+        yield [runs[at] for at in draw.permutation(len(runs))]
 
 
 hints = [
@@ -570,18 +603,19 @@ print(
 # %% [markdown]
 # ## Test once
 #
-# Everything is chosen: data, metric, margin, method, rate, seeds. The three models of the chosen setting go to the
-# test, and so does the baseline. The difference gets an interval: draw test texts with replacement, and on each draw take
-# the mean score of the three models minus the baseline's. All on the same texts, because the methods were.
+# Everything is chosen: data, metric, margin, method, rate. The chosen setting goes to the test, and so does the baseline.
+# But with fresh seeds: the first three helped to choose, so their luck is in the choice. What is tested is the setting.
 #
-# And then? Then a number stands there, and somebody must say what follows.
+# The difference gets an interval, over test texts and seeds. And then? Then a number stands there, and somebody must say
+# what follows.
 
 
 # %% tags=["exercise"] exercise="weekend2_sunday/verdict" answer="verdict" minutes=6 difficulty=2
 # low, high: ends of the 95 % interval of the gain. margin: what the plan asked for. All three
 # as fractions.
 # Return "switch" if the gain is more than the margin, "stay" if it is less, "cannot tell" if
-# the data allow both.
+# the data allow both. (A gain of exactly the margin is neither more nor less: an end that lies
+# on it leaves the case open.)
 def verdict(low, high, margin): ...
 
 
@@ -622,10 +656,20 @@ def check(answer):
     for given, (wanted, reply) in cases.items():
         found = answer(*given)
         if found not in ("switch", "stay", "cannot tell"):
-            return 'One of three texts is wanted: "switch", "stay" or "cannot tell".'
+            return f'One of three texts is wanted, "switch", "stay" or "cannot tell"; you return {found!r}.'
         if found != wanted:
-            return reply
+            low, high, margin = given
+            return f"For {low} to {high} and a margin of {margin} you say {found!r}. {reply}"
     return None
+
+
+def inputs(draw):
+    for margin in (0.0, 0.02, 0.05):
+        yield margin, margin + 0.01, margin
+        yield margin - 0.01, margin, margin
+        yield margin, margin, margin
+        for low, width in draw.normal(margin, 0.02, (12, 2)):
+            yield low, low + abs(width), margin
 
 
 hints = [
@@ -656,42 +700,45 @@ misconceptions = [
 test = project.open_test(mine)  # refuses while nothing is chosen, and is noted
 test_tokens = data.tokenize(test, tokenizer, max_length=max_length)
 test_truth = np.array(test["label"])
+judges = settings.pick(smoke=[4, 5], cpu=[4, 5, 6])
 said = []
-for seed in seeds:
+for seed in judges:
     trainer = trainer_for(method, rate, seed)
     with contextlib.redirect_stdout(io.StringIO()):
-        training.train(trainer, f"mini-{mine}-{method}")  # found again: nothing is trained here
+        training.train(trainer, f"mini-{mine}-{method}")
     said.append(training.predict(trainer.model, test_tokens).argmax(axis=1))
 
 words = word_counts().fit(splits["train"]["text"][:], splits["train"]["label"][:])
 words_said = words.predict(test["text"][:])
 
+# %% [markdown]
+# `metrics.compare` wants one number per text. F1 is no mean over texts, but one can ask each text what it does for the
+# score: how much is lost when it is left out? This is the **jackknife**. Its numbers have the score as their mean, and
+# scatter as the score would over other texts.
+
 
 # %%
-def gain(rows):
-    ours = np.mean([score(test_truth[rows], answers[rows]) for answers in said])
-    return ours - score(test_truth[rows], words_said[rows])
+def parts(predicted):
+    n, whole = len(test_truth), score(test_truth, predicted)
+    without = [score(np.delete(test_truth, i), np.delete(predicted, i)) for i in range(n)]
+    return whole + (n - 1) * (np.mean(without) - np.array(without))
 
 
-everything = np.arange(len(test))
-draw = np.random.default_rng(lab.seed)
-draws = [
-    gain(draw.integers(0, len(test), len(test)))
-    for _ in range(settings.pick(smoke=200, cpu=1000))
-]
-low, high = np.quantile(draws, [0.025, 0.975])
-test_score = np.mean([score(test_truth, answers) for answers in said])
-words_score = score(test_truth, words_said)
-interval = {"difference": gain(everything), "low": low, "high": high}
+ours, theirs = [parts(predicted) for predicted in said], parts(words_said)
+gain = metrics.compare(ours, theirs, margin=plan["margin"])
+points, low, high = gain.points
+test_score, words_score = np.mean(ours), np.mean(theirs)
+interval = {"difference": gain.estimate, "low": gain.low, "high": gain.high}
 project.note(mine, "test", score=test_score, baseline=words_score, **interval)
 print(f"{method} {test_score:.1%}, word counts {words_score:.1%}, on {len(test):,} test texts")
+print(f"{method} against word counts: {gain}")
 
 # %%
-outcome = verdict(low, high, plan["margin"])
-title = f"{method} minus word counts: {100 * gain(everything):+.1f} points. Verdict: {outcome}"
+outcome = verdict(gain.low, gain.high, plan["margin"])
+title = f"{method} minus word counts: {gain}. Verdict of the plan: {outcome}"
 figure = plots.interval_bars(
     ["gain on the test"],
-    [(100 * gain(everything), 100 * low, 100 * high)],
+    [gain.points],
     reference=100 * plan["margin"],
     reference_label="asked for",
     title=title,
@@ -748,8 +795,8 @@ print(
     f"then {len(rates)} methods, {len(listed)} runs, {len(seeds)} seeds."
 )
 print(
-    f"4. The verdict (1 min). {100 * gain(everything):+.1f} points, interval "
-    f"{100 * low:+.1f} to {100 * high:+.1f}, asked for {100 * plan['margin']:.1f}: {outcome}."
+    f"4. The verdict (1 min). {points:+.1f} points, interval {low:+.1f} to {high:+.1f}, "
+    f"asked for {100 * plan['margin']:.1f}: {outcome}."
 )
 print(
     "5. What it gets wrong (1 min). Two mistakes, "
@@ -788,7 +835,7 @@ tracking.record("gain_on_validation", 100 * (mean - baselines["tf-idf"]))
 tracking.record("seed_spread", spread)
 tracking.record("mean_by_length", np.mean(list(by_length.values())))
 tracking.record("test_score", test_score)
-tracking.record("gain_on_test", 100 * gain(everything))
+tracking.record("gain_on_test", points)
 tracking.record("checks_passed", sum(finding.passed for finding in findings[:-1]))
 
 # %% tags=["quiz"]
