@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
+from unittest import mock
 
 from ..core import files
 from ..core.settings import LabError, current
@@ -155,22 +156,27 @@ def _build(asset: Asset, archive: Path, folder: Path, step: str) -> None:
 
 def convert_gguf(folder: Path) -> None:
     """Replace the one GGUF file in a folder by bfloat16 weights, config and tokenizer that load in a moment."""
+    import gguf
     import torch
     from transformers import AutoModelForCausalLM, AutoTokenizer, GgufConfig
 
     (file,) = folder.glob("*.gguf")
-    read = GgufConfig(dequantize=True)
-    model = AutoModelForCausalLM.from_pretrained(
-        folder, gguf_file=file.name, quantization_config=read, dtype=torch.bfloat16
-    )
+    # transformers parses the file three times, and the names of its tensors once for each of them: half of the time.
+    once = {name: cache(getattr(gguf, name)) for name in ("GGUFReader", "get_tensor_name_map")}
+    with mock.patch.multiple(gguf, **once):
+        read = GgufConfig(dequantize=True)
+        model = AutoModelForCausalLM.from_pretrained(
+            folder, gguf_file=file.name, quantization_config=read, dtype=torch.bfloat16
+        )
+        tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
     model.hf_quantizer = None  # else the library refuses to save, as if the weights still had 4 bits
     for word in ("_model_name_or_path", "unk_token_id"):  # runs made before are found by their config
         vars(model.config).pop(word, None)
     model.save_pretrained(folder)
     (folder / "model.safetensors").chmod(0o644)  # a cache may serve a whole classroom
-    tokenizer = AutoTokenizer.from_pretrained(folder, gguf_file=file.name)
     tokenizer.model_max_length = model.config.max_position_embeddings  # the file says it of the model only
     tokenizer.save_pretrained(folder)
+    once["GGUFReader"].cache_clear()  # it holds the file open
     file.unlink()
 
 
