@@ -12,7 +12,7 @@ from ..core import files, settings
 from ..core.settings import LabError
 from . import checks, fingerprints, runs
 from .live import Watch
-from .training_arguments import check_name
+from .training_arguments import check_name, widened
 
 if TYPE_CHECKING:
     import numpy as np
@@ -116,10 +116,12 @@ def _resting(model: "Module") -> Iterator[None]:
 
 
 def _precision(model: "Module", device: "torch.device") -> Any:
-    """A bf16 base with fp32 adapters only multiplies under autocast, as in training."""
+    """A bf16 base with fp32 adapters only multiplies under autocast, as in training, or widened."""
     import torch
 
     half = {part.dtype for part in model.parameters()} & {torch.bfloat16, torch.float16}
+    if torch.bfloat16 in half and not settings.computes_bf16():
+        return widened()
     mixed = half and any(part.dtype == torch.float32 for part in model.parameters())
     return torch.autocast(device.type, dtype=half.pop()) if mixed else contextlib.nullcontext()
 
@@ -279,7 +281,7 @@ def _call_train(trainer: "Trainer", watch: Watch, checkpoint: Path | None) -> No
     trainer.add_callback(watch)
     own_optimizer = trainer.optimizer is not None
     try:
-        with checks.explained_padding():
+        with checks.explained_padding(), widened():
             trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     except KeyboardInterrupt:
         print(_how_to_go_on(trainer, watch.folder), flush=True)

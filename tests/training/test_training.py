@@ -576,6 +576,23 @@ def pad_inputs(rows):
     return batch
 
 
+@pytest.mark.parametrize(("said", "multiplied_in"), [("0", torch.float32), ("1", torch.bfloat16)])
+def test_what_is_stored_in_bf16_is_multiplied_in_fp32_where_bf16_is_only_emulated(
+    monkeypatch, said, multiplied_in
+):
+    monkeypatch.setenv("LAB_BF16", said)
+    model = tiny_model(adapter=False, dtype=torch.bfloat16).eval()
+    tokens = torch.tensor([[1, 2, 3]])
+    with training.widened():
+        logits = model(tokens).logits
+        logits.sum().backward()
+    assert logits.dtype == multiplied_in
+    assert {part.grad.dtype for part in model.parameters() if part.grad is not None} == {torch.bfloat16}
+    assert {part.dtype for part in model.parameters()} == {torch.bfloat16}
+    if said == "0":
+        torch.testing.assert_close(logits, model.float()(tokens).logits, atol=0.02, rtol=0)
+
+
 def test_predict_works_with_a_bf16_base_and_leaves_resting_layers_at_rest():
     model = tiny_model(dtype=torch.bfloat16)
     model.train()
