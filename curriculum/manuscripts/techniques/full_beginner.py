@@ -112,8 +112,11 @@ def keeps_graph(result):
 def check(answer):
     model, batch = Line(), {"x": torch.ones(1, 1), "y": torch.ones(1)}
     optimizer = torch.optim.SGD(model.parameters(), lr=0.1)
-    losses = [as_written(answer)(model, optimizer, batch) for _ in range(2)]
-    weight, times = model.weight.item(), model.times
+    losses, stops = [], []
+    for _ in range(2):
+        losses.append(as_written(answer)(model, optimizer, batch))
+        stops.append(model.weight.item())
+    weight, times = stops[1], model.times
     spare = Line()
     answer(spare, torch.optim.SGD(spare.parameters(), lr=0.1), batch)
     if losses[0] is None:
@@ -122,14 +125,16 @@ def check(answer):
         return "You return a tensor, and the whole computation hangs on to it: kept in a list, such losses fill the memory. `.item()` makes a number of it."
     if weight == 0:
         return "After two steps the weight has not moved at all. Who moves it, and what does he need before he can?"
-    if np.isclose(weight, 0.2):
+    if stops[0] == 0 and np.isclose(weight, 0.2):
         return "The weight moved once in two steps: in the first one the optimiser was asked before there was any gradient."
     if np.isclose(weight, 0.56):
         return "The second step went too far. backward() *adds* to the gradients that are there, so those of the first step were counted twice."
     if not np.isclose(weight, 0.36):
-        return f"Two steps from 0 should lead to 0.36; yours lead to {weight:.2f}. Forward, backward and step, once each."
+        return f"Two steps from 0 should lead to 0.2 and 0.36; yours lead to {stops[0]:.2f} and {weight:.2f}. Forward, backward and step, once each, and nothing besides."
     if times > 2:
         return f"In two steps the model was asked {times} times. One forward pass per step is enough, and it is half of what a step costs."
+    if not model.training:
+        return "After your step the model is in evaluation mode, and dropout is off. That is for judging; leave it as it was."
     if not np.isclose(losses[0], 1.0):
         return f"The loss before the first step is 1, and you return {losses[0]:.2f}."
     if model.weight.grad is None or not model.weight.grad.any():
@@ -292,6 +297,8 @@ def check(answer):
         return answer(1.0, *numbers)
 
     found = steps(1200, 16)
+    if found is None:
+        return "Your function returns nothing."
     if np.isclose(found, 1200):
         return "You count sentences. A step is taken once per *batch*."
     if np.isclose(found, 1200 * 16):
