@@ -20,6 +20,7 @@ import contextlib
 import dataclasses
 import io
 import re
+import timeit
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -517,7 +518,7 @@ def summed_loss(outputs, labels, num_items_in_batch=None):
 switches = {
     "as it was": {},
     "4 × 4 accumulated": {"per_device_train_batch_size": 4, "gradient_accumulation_steps": 4},
-    "bf16": {"bf16": True},
+    "bf16": {"bf16": native},  # only emulated, it would take many times as long: 32 bits again
 }
 bills = {}
 for number, (name, changes) in enumerate(switches.items()):
@@ -548,7 +549,8 @@ pd.DataFrame(report).transpose()
 # is no proof; the column says how far it is off.
 #
 # Now the price, in `seconds`. Accumulation can only cost time: four small passes instead of a large one. bf16 can save
-# some, on processors which can do it (the next cells say whether yours can), but not half: AdamW still walks over all
+# some, on processors which can do it (the next cells say whether yours can; where not, that run was made in 32 bits
+# again), but not half: AdamW still walks over all
 # weights in 32 bits, and on short sentences that is a good part of a step.
 #
 # And memory, for which one switches accumulation on in the first place? We let the allocator tell: PyTorch's profiler
@@ -598,10 +600,17 @@ peaks = {}
 for size in (16, 64):
     peaks[f"{size} at once"] = bill_of(size, 1, False)
     peaks[f"4 × {size // 4} accumulated"] = bill_of(size, 4, False)
-    peaks[f"{size} at once, bf16"] = bill_of(size, 1, True)
+    peaks[f"{size} at once, bf16"] = bill_of(size, 1, native)
 
 # %%
-print("bf16 in hardware:", native)
+square, clock = torch.randn(192, 192), {}
+for dtype in (torch.float32, torch.bfloat16):
+    small = square.to(dtype)
+    clock[dtype] = min(timeit.repeat(lambda small=small: small @ small, number=5, repeat=5))
+print(
+    f"A small product in bf16 takes {clock[torch.bfloat16] / clock[torch.float32]:.1f} times as "
+    f"long as in 32 bits; the rows named bf16 are in {'bf16' if native else '32 bits, too'}."
+)
 saved = {
     size: 1 - peaks[f"4 × {size // 4} accumulated"] / peaks[f"{size} at once"]
     for size in (16, 64)
@@ -688,6 +697,7 @@ def inputs(draw):
             made = torch.tensor(draw.normal(0, 0.05, (40, 50)), dtype=torch.float32)
             yield made, step, dtype
     yield torch.tensor([-1.0, -0.75, -0.01]), 0.001, torch.bfloat16
+    yield torch.tensor([1.0, 1.0, -1.0]), 0.003, torch.bfloat16  # down is not up
     yield torch.tensor([0.0]), 1e-5, torch.bfloat16
     yield torch.tensor([2.0]), 1e-4, torch.float16
 
@@ -1138,6 +1148,10 @@ def check(answer):
         return "args.weight_decay=0.1 does not arrive at the matrices."
     if any(decays[name] for name in decays if name not in matrices):
         return "Biases and layer norms decay with you. They are vectors; leave them at 0, as the Trainer does."
+    for name, weight in model.named_parameters():
+        weight.requires_grad_("embeddings" not in name)
+    if any("embeddings" in name for name in each("lr", 0.5, 0.1)):
+        return "The embeddings were frozen (requires_grad is False), and yet they are in one of your groups."
     return None
 
 
