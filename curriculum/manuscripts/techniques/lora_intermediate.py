@@ -417,9 +417,8 @@ for rule in ("root", "plain"):
 
 # %% [markdown]
 # Read the last column downwards. The reasoning says: under the root, one and the same high rate does more harm to a wider
-# detour; under $\alpha / r$ it does not. The two printed lines hold that against these four models. (One seed each, so they
-# are about these models.) If both fit, the root has made r = 64 neither better nor worse so much as moved it along the
-# axis.
+# detour; under $\alpha / r$ it does not. The two printed lines say whether that holds for these four models, one seed
+# each. If it does, the root has made r = 64 neither better nor worse so much as moved it along the axis.
 #
 # Do not read too much into where each row has its *best* cell: neighbours may be no further apart than two seeds.
 #
@@ -522,9 +521,8 @@ for what, found in matrices.items():
 
 # %% tags=["exercise"] exercise="technique_lora_intermediate/equal-rank" answer="equal_rank" minutes=7 difficulty=2
 # shapes: a list of (out, in), one pair for each matrix that gets a detour. budget: how many
-# numbers may train.
-# Return the largest whole rank for which all detours together (both A and B) stay within the
-# budget.
+# numbers may train. Return the largest whole rank for which all detours together (both A and
+# B) stay within the budget; 0 if not even one rank does.
 def equal_rank(shapes, budget): ...
 
 
@@ -566,6 +564,7 @@ def inputs(draw):
     yield [(10, 10)], 19  # not even one rank
     yield [(10, 10)], 20
     yield [(7, 3), (3, 7), (5, 5)], 0
+    yield [(7, 3), (1, 1)], 9_999
     for _ in range(6):
         shapes = [tuple(map(int, draw.integers(1, 900, 2))) for _ in range(draw.integers(1, 9))]
         yield shapes, int(draw.integers(1, 90_000))
@@ -700,11 +699,9 @@ suspect = colleagues_version()
 
 # %% tags=["exercise"] exercise="technique_lora_intermediate/silent" answer="silent" minutes=9 difficulty=2
 # model: a PeftModel. model.peft_config is a dictionary whose keys are the adapters' names. Each
-# module that has detours
-# has an attribute lora_B: layer.lora_B[name].weight is the B of that adapter in that layer
-# (some layers may lack it).
-# Return the set of names of adapters that change nothing, in any layer. The model itself stays
-# as it is.
+# module that has detours has an attribute lora_B: layer.lora_B[name].weight is the B of that
+# adapter in that layer (some layers may lack it). Return the set of names of the adapters that
+# change nothing in any layer. The model itself stays as it is.
 def silent(model): ...
 
 
@@ -780,9 +777,9 @@ def check(answer):
         return "Your test finds nobody silent, but two adapters here were never trained. Did you look at A? It is random from the start; B tells."
     if "late" in found and "minus" not in found:
         return "You call an adapter silent that speaks in a single place, quietly, in the last layer. Silent means zero in *every* layer."
-    if "minus" in found:
+    if found == wanted | {"minus"}:
         return "An adapter with negative numbers counts as silent with you. Zero is what matters: look at absolute values."
-    if "other places" not in found:
+    if found == {"untouched"}:
         return "An adapter that sits on other layers than the first one was missed. Go through all the names in model.peft_config."
     return f"Silent are {sorted(wanted)}; your function says {sorted(map(str, found))}."
 
@@ -791,11 +788,11 @@ def inputs(draw):
     two = ["query", "value"]
     yield {"only": (two, 0.0, "everywhere")}, "only"
     yield {"only": (two, 1e-6, "first")}, "only"
-    yield {"a": (two, 0.5, "everywhere"), "b": (["dense"], -1e-6, "last")}, "b"
-    yield {"a": (["key"], 0.0, "everywhere"), "b": (["value"], 0.0, "everywhere")}, "b"
+    yield {"one": (two, 0.5, "everywhere"), "two": (["dense"], -1e-6, "last")}, "two"
+    yield {"one": (["key"], 0.0, "everywhere"), "two": (["value"], 0.0, "everywhere")}, "two"
     yield (
-        {"a": (["key"], -0.2, "first"), "b": (two, 0.0, "first"), "c": (two, 3.0, "last")},
-        "c",
+        {"one": (["key"], -0.2, "last"), "two": (two, 0.0, "last"), "five": (two, 3.0, "last")},
+        "five",
     )
 
 
@@ -937,9 +934,9 @@ plots.show(figure, alt=f"Accuracy of each task with each adapter switched on. {t
 
 # %% tags=["exercise"] exercise="technique_lora_intermediate/mixed-batch" answer="answer_all" minutes=10 difficulty=3
 # model: the server. requests: a list of (task, text), in any order. Return a list of label
-# names, one per request, in the same order, with ONE forward pass. Texts are cut at 64 tokens, as
-# everywhere in this lesson. `tokenizer` and `slots` are yours to use (slots[task] is the slice of logits of that task), and label_names gives the name
-# for each position of the wide head.
+# names, one per request, in the same order, with ONE forward pass. Texts are cut at 64 tokens,
+# as everywhere in this lesson. `tokenizer` and `slots` are yours to use (slots[task] is the
+# slice of logits of that task), and label_names names each position of the wide head.
 def answer_all(model, requests): ...
 
 
@@ -1436,7 +1433,9 @@ def check(answer):
         ** 0.5
     ):
         return "That is the miss alone. Without dividing by the size of what was wanted nobody knows whether it is much."
-    return f"For a trial mixture the relative error is {wanted:.4f}; yours is {value:.4f}. Is the size in the denominator that of the wanted sum?"
+    if near(100 * wanted):
+        return "In per cent, that is right. Return it as a share of 1."
+    return f"For a trial mixture the relative error is {wanted:.4f}; yours is {value:.4f}. We do not recognise the mistake. Square all differences, add them up over all layers, divide by the same sum of what was wanted, and take the root last."
 
 
 def inputs(draw):
