@@ -1136,7 +1136,8 @@ misconceptions = [
 prepare_model_for_kbit_training(small_writer, use_gradient_checkpointing=False)
 after = memory.account(small_writer).weights
 print(
-    f"SmolLM2 in NF4: {memory.human(as_loaded)} as loaded, {memory.human(after)} after preparing"
+    f"SmolLM2 in NF4: {memory.human(as_loaded)} as loaded, "
+    f"{memory.human(after)} after preparing"
 )
 del small_writer
 
@@ -1647,15 +1648,12 @@ adapted = [part for part in model.modules() if hasattr(part, "get_delta_weight")
 delta = adapted[0].get_delta_weight("default").detach().cpu()
 stored = adapted[0].base_layer.weight
 on_grid = bnb.dequantize_4bit(stored.data, stored.quant_state).float().cpu()
-scales = quantise(on_grid, nf4, 64)[1]
 again = dequantise(*quantise(on_grid + delta, nf4, 64), nf4, on_grid.shape)
 numbers_before, numbers_after = (
     quantise(part, nf4, 64)[0] for part in (on_grid, on_grid + delta)
 )
 moved = (numbers_after != numbers_before).float().mean().item()
 lost = ((again - on_grid - delta).norm() / delta.norm()).item()
-in_16_bits = (W.bfloat16() + delta).bfloat16().float() - W.bfloat16().float()
-lost_in_16 = ((in_16_bits - delta).norm() / delta.norm()).item()
 print(
     f"update: a typical entry is {delta.std():.4f}; "
     f"half a step of the code book is {jumps.mean() / 2:.4f}"
@@ -1664,6 +1662,10 @@ print(
     f"4-bit numbers that moved: {moved:.1%}; "
     f" what rounding did, as a share of the update: {lost:.0%}"
 )
+
+# %%
+in_16_bits = (W.bfloat16() + delta).bfloat16().float() - W.bfloat16().float()
+lost_in_16 = ((in_16_bits - delta).norm() / delta.norm()).item()
 print(f"the same update, merged into the original matrix in 16 bits: {lost_in_16:.1%}")
 
 # %% [markdown]
