@@ -378,7 +378,16 @@ def test_a_baseline_that_would_know_no_word_counts_characters(capsys):
 
 
 def test_a_project_may_be_named_after_any_file(tmp_path):
-    files = ("Отзывы.csv", "_reviews.csv", "my reviews (2).csv", "评论.csv", "-x.csv", "समीक्षा.tsv", "!.csv", "x" * 200)
+    files = (
+        "Отзывы.csv",
+        "_reviews.csv",
+        "my reviews (2).csv",
+        "评论.csv",
+        "-x.csv",
+        "समीक्षा.tsv",
+        "!.csv",
+        "x" * 200,
+    )
     for file in files:
         name = project.named(tmp_path / file)
         project.keep(name, three_splits())
