@@ -61,8 +61,8 @@ def report(name, right):
 if not (options.model / "labels.json").is_file():
     sys.exit(f"{options.model} has no labels.json: train first, for example with full_beginner.py.")
 names = json.loads((options.model / "labels.json").read_text())
-tokenizer = AutoTokenizer.from_pretrained(options.model)
 table = read(options.data)
+tokenizer = AutoTokenizer.from_pretrained(options.model)
 chances = answers(table.text.tolist())
 table["answer"], table["sure"] = [names[at] for at in chances.argmax(1)], chances.max(1)
 report("the model", (table.answer == table.label).to_numpy(float))
