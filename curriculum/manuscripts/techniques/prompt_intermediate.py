@@ -300,7 +300,7 @@ print("largest difference between your rows and PEFT's:", (theirs - ours).abs().
 
 # %%
 chooser = lab.seed  # chooses rates, and does not judge
-seeds = [lab.seed + step for step in range(1, settings.pick(smoke=3, cpu=4))]
+seeds = [lab.seed + step for step in range(1, settings.pick(smoke=2, cpu=4))]
 starts = ["TEXT", "SAMPLE_VOCAB", "RANDOM"]
 length = embed.weight.float().norm(dim=1).mean().item()
 untrained = {}

@@ -1064,10 +1064,14 @@ rows = {
 }
 
 # %%
-gap_before, gap_after = (rows[name][0][0] for name in list(rows)[:3:2])
+(gap_before, *_), word_before = rows["before: four − sixteen"]
+(gap_after, *_), word_after = rows["after, frozen only − sixteen"]
 
 # %%
-title = f"Rounding costs {gap_before:+.3f} before training, {gap_after:+.3f} after"
+title = (
+    f"Four bits, frozen only: {gap_before:+.3f} before training ({word_before}), "
+    f"{gap_after:+.3f} after ({word_after})"
+)
 figure = plots.interval_bars(
     [f"{name}: {verdict}" for name, (_, verdict) in rows.items()],
     [interval for interval, _ in rows.values()],
@@ -1089,8 +1093,8 @@ for name, other in (
     print(f"{name} − {other}, seed by seed: {', '.join(f'{value:+.3f}' for value in each)}")
 
 # %% [markdown]
-# Read the first bar and the third together. Before training, the rounded model is more surprised by
-# headlines than the original; that is the price of four bits. After training, both have learnt the task, and the
+# Read the first bar and the third together. Before training, the first is the price of four bits: how much
+# more the rounded model is surprised by headlines than the original. After training, both have learnt the task, and the
 # adapter has learnt it *beside the rounded weights*: it can make up for part of their errors, if that is worth more
 # than anything else it could learn. The paper's claim is that nothing is left of the gap. Read the word on the third
 # line before you agree, or disagree. *Undecided* is not "no gap", and a few dozen headlines and a handful of steps are
