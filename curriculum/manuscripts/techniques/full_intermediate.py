@@ -608,8 +608,8 @@ for dtype in (torch.float32, torch.bfloat16):
     small = square.to(dtype)
     clock[dtype] = min(timeit.repeat(lambda small=small: small @ small, number=5, repeat=5))
 print(
-    f"A small product in bf16 takes {clock[torch.bfloat16] / clock[torch.float32]:.1f} times as "
-    f"long as in 32 bits; the rows named bf16 are in {'bf16' if native else '32 bits, too'}."
+    f"A small product in bf16 takes {clock[torch.bfloat16] / clock[torch.float32]:.1f} times "
+    f"as long as in 32 bits; the rows named bf16 are in {'bf16' if native else '32 bits, too'}."
 )
 saved = {
     size: 1 - peaks[f"4 × {size // 4} accumulated"] / peaks[f"{size} at once"]
