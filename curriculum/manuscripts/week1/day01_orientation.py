@@ -44,10 +44,8 @@ smollm = models.source("decoder")
 tokenizer = AutoTokenizer.from_pretrained(smollm, padding_side="left")
 # Numbers of half the length (bfloat16) are quicker only where the processor computes with them
 # directly.
-fast = settings.device() == "cuda" or torch.cpu.get_capabilities().get("avx512_bf16")
-judge = AutoModelForCausalLM.from_pretrained(
-    smollm, dtype=torch.bfloat16 if fast else torch.float32
-)
+number_type = torch.bfloat16 if settings.computes_bf16() else torch.float32
+judge = AutoModelForCausalLM.from_pretrained(smollm, dtype=number_type)
 judge = judge.eval().to(settings.device())
 print(f"{judge.num_parameters():,} parameters, {len(tokenizer):,} different pieces of text")
 
@@ -83,7 +81,7 @@ for sentence, reply in zip(first, tokenizer.batch_decode(new), strict=True):
     print(f"{sentence}\n    → {reply.split('<|im_end|>')[0].strip()}")
 
 # %% [markdown]
-# Fluent, friendly, and not one word long. Some verdicts are right. Some are comically wrong.
+# Fluent, friendly, and (in our run) not one word long. Some verdicts are right. Some are comically wrong.
 #
 # Five sentences prove nothing, so we take real ones: snippets of movie reviews, each rated by people.
 # Half of them are positive. Before we count, commit yourself.
@@ -163,24 +161,34 @@ accuracy = (said_positive == is_positive).mean()
 
 # %% tags=["check"] exercise="day01/first-steps"
 def check(answer):
+    model, people = preference > 0, np.array(held_back["label"]) == 1
+    if not (np.array_equal(said_positive, model) and np.array_equal(is_positive, people)):
+        return (
+            "Your cell changes `said_positive` or `is_positive`, and the cells below need both. Run the cell above "
+            "that makes them once more, and give your own results other names."
+        )
     answer = np.asarray(answer)
     if answer.size != 1:
-        return "You have one value per sentence. One number is asked for: how large a share of them is True?"
-    value, right = float(np.ravel(answer)[0]), (said_positive == is_positive).sum()
-    n = len(is_positive)
-    if abs(value - right / n) < 0.001:
+        return f"You have {answer.size} values. One number is asked for: how large a share of the sentences is right?"
+    value, right, n = float(np.ravel(answer)[0]), int((model == people).sum()), len(people)
+    if abs(value - right / n) < 1e-6:
         return None
     if abs(value - right) < 0.001:
-        return "That is how many it got right. A fraction compares it with how many there are."
+        return f"That is how many it got right, {right}. A fraction compares it with how many there are, {n}."
     if abs(value - 100 * right / n) < 0.1:
         return "Right in percent. Here an accuracy is a fraction between 0 and 1, as every library has it."
-    if abs(value - said_positive.mean()) < 0.001:
-        return "That is how often the model says positive, right or wrong. Where do the people come in?"
-    if abs(value - (1 - right / n)) < 0.001:
+    if abs(value - (1 - right / n)) < 1e-6:
         return "That is the share it got wrong. It has a name too: the error rate."
+    if abs(value - model.mean()) < 1e-6:
+        return "That is how often the model says positive, right or wrong. Where do the people come in?"
+    if abs(value - people.mean()) < 1e-6:
+        return "That is how often people say positive. Where does the model come in?"
     if abs(value - right / n) < 0.006:
-        return "Very near. Did you round it, or type it in? Leave it as it was computed."
-    return "That is not the share of sentences on which the two arrays agree. Compare them one by one first."
+        return f"Very near: {value} for {right} of {n}. Did you round it, or type it in? Leave it as it was computed."
+    return (
+        f"Your value is {value:.4g}, and the two arrays agree on another share of the {n} sentences. We do not "
+        "recognise the mistake: compare the arrays one by one first."
+    )
 
 
 hints = [
@@ -202,8 +210,8 @@ tracking.record("judge_accuracy", accuracy)
 print(f"It called {said_positive.mean():.0%} of the sentences positive.")
 
 # %% [markdown]
-# Look at the second number. The judge is a yes-man: nearly everything is *positive* to it. Where half the
-# sentences are positive, that alone earns half the points, the same as a coin. So, useless?
+# Look at the second number. In our run the judge is a yes-man: nearly everything is *positive* to it. Where
+# half the sentences are positive, that alone earns half the points, the same as a coin. So, useless?
 #
 # Look at the misses beside the hits, with their preferences.
 
@@ -255,7 +263,7 @@ widgets.explore(draw_line, cut=(-1.0, 3.0, 0.125))
 # tuning_preference: array of numbers, one per sentence.
 # tuning_positive:   what people said, True or False per sentence.
 # `cut` is one number; a sentence with a preference above it is called positive.
-# Let the computer choose it: try many places, keep the one with the highest accuracy.
+# Let the computer choose: try every preference as a place, keep one with the highest accuracy.
 cut = ...
 # <solution>
 places = np.unique(tuning_preference)
@@ -264,31 +272,64 @@ cut = max(places, key=lambda place: np.mean((tuning_preference > place) == tunin
 
 
 # %% tags=["check"] exercise="day01/one-number"
+def count_right(place, scores=tuning_preference, truth=tuning_positive):
+    return int(np.sum((scores > place) == truth))
+
+
+def agrees(expected, found):
+    return count_right(float(found)) == count_right(expected)
+
+
 def check(answer):
+    if np.all(np.diff(tuning_preference) >= 0) or not np.array_equal(
+        tuning_positive, np.array(looked_at["label"]) == 1
+    ):
+        return (
+            "Your cell changes `tuning_preference` or `tuning_positive`, so a number no longer stands beside its "
+            "label. Run the cell that makes them once more, and work on copies: np.sort makes one."
+        )
     answer = np.asarray(answer)
     if answer.size != 1:
         return f"The line is one number, and this is {answer.size} of them. Which of them is the best place?"
-    place = float(np.ravel(answer)[0])
+    place, places, n = (
+        float(np.ravel(answer)[0]),
+        np.unique(tuning_preference),
+        len(tuning_positive),
+    )
+    counts = np.array([count_right(at) for at in places])
+    most, chosen = counts.max(), places[counts == counts.max()]
+    if np.isfinite(place) and count_right(place) == most:
+        return None
     if place == 0:
         return "Zero is where the model already draws its line. Nothing has been learned from the sentences yet."
-
-    def share_right(at):
-        return np.mean((tuning_preference > at) == tuning_positive)
-
-    best = max(share_right(at) for at in np.unique(tuning_preference))
-    if abs(place - best) < 1e-9 and place not in tuning_preference:
+    if min(abs(place - most / n), abs(place - most)) < 1e-9:
         return "That is the accuracy at the best place. Which place is it that earns this accuracy?"
-    if place > tuning_preference.max():
+    if place.is_integer() and 0 <= place < n:
+        at = int(place)
+        if (
+            place > places[-1]
+            or tuning_preference[at] in chosen
+            or places[at : at + 1] in chosen
+        ):
+            return f"Is {at} a position in a list? The line is drawn at a preference: take the one that stands there."
+    if np.isnan(place):
+        return "Your number is nan, “not a number”. Did you take the mean of something empty?"
+    if place > places[-1]:
+        return f"No preference is above {places[-1]:.2f}, so a line at {place:.4g} calls nothing positive."
+    there = [count_right(at, preference, is_positive) for at in np.unique(preference)]
+    if count_right(place, preference, is_positive) == max(there):
         return (
-            f"No preference is above {tuning_preference.max():.2f}, so this line calls nothing positive. Is "
-            "your number a position in a list? Take the preference that stands there."
+            "That is the best place for the sentences held back. They must not choose: then they could no longer say "
+            "how good the choice is. Use `tuning_preference` and `tuning_positive`."
         )
-    if share_right(place) >= best - 0.05:
-        return None
-    called = (tuning_preference > place).mean()
-    if called > tuning_positive.mean():
-        return f"With this line {called:.0%} are still called positive, far more than are. The line is too far left."
-    return f"With this line only {called:.0%} are called positive, far fewer than are. The line is too far right."
+    if min(abs(place - np.mean(places)), abs(place - tuning_preference.mean())) < 1e-6:
+        return "That is the mean of the preferences, and no label went into it. Let the labels choose the place."
+    side = "left" if place < chosen.min() else "right" if place > chosen.max() else "near a gap"
+    return (
+        f"A line at {place:.4g} gets {count_right(place)} of the {n} sentences right, and another place gets {most}. "
+        f"It calls {(tuning_preference > place).sum()} positive, and people {tuning_positive.sum()}. "
+        + (f"The line is too far {side}." if side != "near a gap" else "Try every preference.")
+    )
 
 
 hints = [
@@ -307,6 +348,7 @@ misconceptions = [
 # %%
 taught = metrics.bootstrap_interval((preference > cut) == is_positive)
 raw = metrics.bootstrap_interval(said_positive == is_positive)
+gain = metrics.compare((preference > cut) == is_positive, said_positive == is_positive)
 
 # %%
 figure = plots.interval_bars(
@@ -316,7 +358,7 @@ figure = plots.interval_bars(
     reference_label="a coin",
     guess=None if guess.value is None else guess.value / 100,
     xlabel="accuracy on the sentences held back, with 95 % interval",
-    title=f"One learned number: {raw.estimate:.0%} become {taught.estimate:.0%}",
+    title=f"One learned number against none: {gain}",
 )
 alt = (
     f"Accuracy {raw.estimate:.2f} as it came and "
@@ -328,7 +370,8 @@ plots.show(figure, alt=alt)
 tracking.record("one_number_accuracy", taught.estimate)
 
 # %% [markdown]
-# The bars around the dots say how far the number might move on other sentences; Day 3 explains them.
+# The bars around the dots say how far the number might move on other sentences; Day 3 explains them. The
+# title compares the two on the *same* sentences, and ends in a verdict: *better*, *worse* or *undecided*.
 #
 # <!-- asked: D01-T1 -->
 # You did not teach the model what *boring* means. It knew. You took what was there, used a few labelled
@@ -448,7 +491,7 @@ correct = np.array(
         for layer in layers
     ]
 )
-best = int(correct.mean(axis=1).argmax())
+best, lowest = int(correct.mean(axis=1).argmax()), correct.mean(axis=1).min()
 
 # %%
 layer_figure = plots.interval_bars(
@@ -457,7 +500,7 @@ layer_figure = plots.interval_bars(
     reference=0.5,
     reference_label="a coin",
     xlabel=f"accuracy on {len(validation)} validation sentences, with 95 % interval",
-    title=f"Sentiment can be read at every layer; layer {best} has the highest dot",
+    title=f"Every layer reaches {lowest:.0%}; layer {best} has the highest dot",
 )
 plots.show(
     layer_figure, alt=f"Probe accuracy per layer with intervals. The highest is layer {best}."
@@ -465,8 +508,8 @@ plots.show(
 layer_guess.compare(best)
 
 # %% [markdown]
-# Two surprises. Even layer 0 gets far with averaged words: *brilliant* and *dull* give much away. And
-# the intervals overlap so much that "the best layer is such and such" looks daring.
+# Two surprises in our run. Even layer 0 gets far with averaged words: *brilliant* and *dull* give much away.
+# And the intervals overlap so much that "the best layer is such and such" looks daring.
 #
 # It is less hopeless than it looks. The layers judged the *same* sentences. If two of them stumble over
 # the same hard ones, that bad luck cancels when we compare them sentence by sentence. This is a *paired*
@@ -474,15 +517,15 @@ layer_guess.compare(best)
 
 # %% tags=["exercise"] exercise="day01/tied-layers" answer="tied" minutes=8 difficulty=2
 # Which layers can these sentences NOT tell from the best one?
-# metrics.paired_difference(a, b) returns accuracy of a minus that of b on the same sentences,
+# metrics.compare(a, b) returns accuracy of a minus that of b on the same sentences,
 # with a 95 % interval: .estimate, .low, .high.
 
 
 def tied(correct, best):
-    """Which layers are as good as the best one, as far as these sentences can tell?
+    """Which layers can these sentences not tell from layer `best`?
 
     correct: array of shape (layers, sentences), True where that layer's probe is right.
-    best: number of the layer to compare with.
+    best: number of the layer to compare with (`best` itself may be in the list or not).
     Returns a list of layer numbers whose paired interval against `best` includes zero.
     """
     ...
@@ -490,7 +533,7 @@ def tied(correct, best):
 
 # <solution>
 def tied(correct, best):
-    gaps = [metrics.paired_difference(correct[best], row) for row in correct]
+    gaps = [metrics.compare(correct[best], row) for row in correct]
     return [layer for layer, gap in enumerate(gaps) if gap.low <= 0 <= gap.high]
 
 
@@ -511,9 +554,15 @@ def check(answer):
     found = answer(made_up, 3)
     if found is None:
         return "The function returns nothing. It should return a list of layer numbers."
+    if not hasattr(found, "__iter__") or isinstance(found, str):
+        return f"The function returns {found!r}. It should return a list of layer numbers."
     found = list(found)
     if any(isinstance(layer, bool | np.bool_) for layer in found):
         return "You say True or False for each layer. The numbers of the layers that are True are asked for."
+    if not all(isinstance(layer, int | np.integer) for layer in found):
+        return (
+            f"The list holds {found[:2]}. The numbers of layers are asked for, such as 0 or 3."
+        )
     found = {int(layer) for layer in found} - {3}
     if 0 in found:
         return "We tried it on a layer 25 points worse than the best, and it was called tied. What rules one out?"
@@ -527,13 +576,31 @@ def check(answer):
             "We tried a layer that loses 95 sentences to the best one and wins 80 back. You ruled it out, but a "
             "difference like that may be luck. When does an interval say so?"
         )
+    if found - {1, 2}:
+        return f"We tried four layers, and your list holds {sorted(found - {1, 2})}: there is no such layer."
     return None
+
+
+def inputs(draw):
+    for chosen, chances in [
+        (0, [0.9, 0.5, 0.88]),
+        (2, [0.6, 0.95, 0.65, 0.9, 0.55]),
+        (1, [0.7, 0.7]),
+    ]:
+        yield draw.random((len(chances), 300)) < np.array(chances)[:, None], chosen
+    twins = np.tile(draw.random(40) < 0.8, (3, 1))
+    yield twins.astype(int), 1
+    yield twins[:1], 0
+
+
+def trial(answer, correct, best):
+    return sorted({int(layer) for layer in answer(correct, best)} | {best})
 
 
 hints = [
     "Compare `correct[best]` with each row of `correct`. `enumerate(correct)` gives you number and row.",
     "An interval includes zero if its low end is not above 0 and its high end not below 0.",
-    "`gap = metrics.paired_difference(correct[best], row)`, then test `gap.low <= 0 <= gap.high`.",
+    "`gap = metrics.compare(correct[best], row)`, then test `gap.low <= 0 <= gap.high`.",
 ]
 misconceptions = [
     ("def tied(correct, best):\n    return [best]", "may be luck"),
@@ -546,28 +613,28 @@ misconceptions = [
     ),
     (
         "def tied(correct, best):\n"
-        "    return [metrics.paired_difference(correct[best], row).low <= 0 for row in correct]",
+        "    return [metrics.compare(correct[best], row).low <= 0 for row in correct]",
         "numbers of the layers",
     ),
     ("tied = [best]", "should stay a function"),
 ]
 
 # %%
-in_the_race = ", ".join(str(layer) for layer in sorted(tied(correct, best)))
-gap = metrics.paired_difference(correct[best], correct[last])
-print(f"Highest: layer {best}. Not to be told from it here: layers {in_the_race}.")
-print(
-    f"Ahead of the last layer by {100 * gap.estimate:.1f} "
-    f"points ({100 * gap.low:.1f} to {100 * gap.high:.1f})."
-)
+in_the_race = ", ".join(str(layer) for layer in sorted(set(tied(correct, best)) - {best}))
+print(f"Highest: layer {best}. Not to be told from it here: layers {in_the_race or 'none'}.")
+half = len(validation) // 2
+chosen = int(correct[:, :half].mean(axis=1).argmax())
+gap = metrics.compare(correct[chosen, half:], correct[last, half:])
+print(f"One half of the sentences chooses layer {chosen}.")
+print(f"The other half says of it, compared with the last layer: {gap}")
 tracking.record("best_layer_accuracy", correct[best].mean())
 tracking.record("last_layer_accuracy", correct[last].mean())
 
 # %% [markdown]
 # So the honest sentence is not "sentiment lives in layer so-and-so". It is "sentiment can be read best
 # in *these* layers, and this data cannot choose between them". Even that flatters the winner a little:
-# we picked the highest of several noisy numbers, and the highest tends to have been lucky. The
-# quiz comes back to this.
+# we picked the highest of several noisy numbers, and the highest tends to have been lucky. So the last two
+# lines let one half of the sentences choose and the other half judge. The quiz comes back to this.
 #
 # One thing should bother you: in our run the *last* layer, the one that everybody uses, falls behind.
 # Is it not the one that understands most? We can test the story of general and specific directly. Let us
@@ -593,25 +660,26 @@ for name, test in surface.items():
 
 # %%
 lost = 100 * (curves["has a comma"][0] - curves["has a comma"][last])
+gained = 100 * (correct[last].mean() - correct[0].mean())
 figure = plots.lines(
     list(layers),
     curves,
     xlabel="layer (0 = embeddings)",
     ylabel="probe accuracy",
-    title=f"Going up, the comma fades ({lost:.0f} points); sentiment changes little",
+    title=f"From first to last layer: comma {-lost:+.0f} points, sentiment {gained:+.0f}",
 )
 plots.show(
     figure,
     alt=(
-        f"The comma probe loses {lost:.0f} points from first to last layer, "
-        "the word probe falls too; sentiment is flat."
+        "Three probes by layer. From first to last layer "
+        f"the comma changes by {-lost:+.0f} points, sentiment by {gained:+.0f}."
     ),
 )
 
 # %% [markdown]
-# There it is. In the low layers the surface can be read almost perfectly; towards the top the probes come
-# closer and closer to guessing. MiniLM was trained to give sentences with the *same content* similar
-# numbers; commas do not help there. Nor, it seems, does all of the sentiment: *I loved the plot* and *I
+# In our run, the surface can be read almost perfectly in the low layers; towards the top its probes come
+# closer and closer to guessing, and sentiment changes less. MiniLM was trained to give sentences with the *same
+# content* similar numbers; commas do not help there. Nor, it seems, does all of the sentiment: *I loved the plot* and *I
 # hated the plot* are about the same thing. (That is our explanation, not a proof. The curve is the
 # evidence.)
 #
@@ -673,8 +741,8 @@ def check(answer):
     square, tall = answer(4096, 4096, 8), answer(1024, 4096, 4)
     if square is None:
         return "The function returns nothing. Did you write `return`?"
-    if np.size(square) != 1:
-        return "One number is asked for: what A and B hold together."
+    if not isinstance(square, int | float):
+        return f"For 4096 × 4096 and r = 8 you return {square!r}. One number is asked for: what A and B hold together."
     if square == 4096 * 4096:
         return "That is the size of the product B @ A. We never store the product: we store its two thin factors."
     if square == 8 * 4096:
@@ -686,6 +754,14 @@ def check(answer):
     if square != 65_536:
         return f"For 4096 × 4096 and r = 8 you count {square:,}. Multiply rows by columns for A and for B, then add."
     return None
+
+
+def inputs(draw):
+    yield 1, 1, 1
+    yield 48, 64, 8
+    yield 7, 3, 2
+    for _ in range(3):
+        yield tuple(int(size) for size in draw.integers(1, 5000, 3))
 
 
 hints = [
@@ -848,6 +924,9 @@ def check(answer):
     output = answer(x, W, A, B, alpha)
     if output is None:
         return "The function returns nothing. It should return the output of the layer, shape (n, d_out)."
+    if tuple(np.shape(output)) != (5, 10):
+        return f"For x of shape (5, 7) and W of shape (10, 7) you return shape {tuple(np.shape(output))}, not (5, 10)."
+    output = torch.as_tensor(output, dtype=torch.float64)
 
     def is_(factor, base_factor=1.0):
         return torch.allclose(output, base_factor * base + factor * update)
@@ -858,6 +937,12 @@ def check(answer):
         return "That is the colleague's line: alpha changes nothing. In PEFT it does."
     if is_(2):
         return "That fits r = 8 and alpha = 16 and no other pair. Where does the 2 come from?"
+    if is_(6):
+        return "You divided by the root of r, a later idea (`use_rslora=True`). Here r = 8 and alpha = 16 gave 2."
+    if is_(48):
+        return (
+            "That multiplies by r. With r = 8 and alpha = 16 it would give 128, and you saw 2."
+        )
     if is_(12):
         return "Alpha alone is not the factor: with r = 8 and alpha = 16, PEFT's was not 16."
     if is_(3, 3):
@@ -870,7 +955,30 @@ def check(answer):
         return "Upside down: r = 8 and alpha = 16 would give 0.5, and you saw 2."
     if is_(12 / 7):
         return "You divided by the number of columns of A, which is d_in. The rank is its other dimension."
-    return "With r = 4 and alpha = 12 the result differs from PEFT's. Only the update is scaled, by one number."
+    if is_(12 / 10):
+        return "You divided by the number of rows of B, which is d_out. The rank is its other dimension."
+    return (
+        "With r = 4 and alpha = 12 the result differs from PEFT's, and we do not recognise the mistake. Only the "
+        "update is scaled, by one number made of r and alpha."
+    )
+
+
+def inputs(draw):
+    for n, d_in, d_out, r, alpha in [
+        (3, 6, 4, 2, 7.0),
+        (1, 5, 5, 1, 0.5),
+        (2, 9, 3, 8, 16),
+        (2, 3, 5, 4, 0),
+    ]:
+        shapes = [(n, d_in), (d_out, d_in), (r, d_in), (d_out, r)]
+        x, W, A, B = (torch.tensor(draw.normal(size=shape)) for shape in shapes)
+        yield x, W, A, B, alpha
+    yield x, *(torch.nn.Parameter(matrix) for matrix in (W, A, B)), -3.0
+
+
+def trial(answer, x, W, A, B, alpha):  # as the next cell calls it
+    with torch.no_grad():
+        return answer(x, W, A, B, alpha=alpha)
 
 
 hints = [

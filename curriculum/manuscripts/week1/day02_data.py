@@ -9,6 +9,7 @@ import torch
 from datasets import Dataset, DatasetDict, concatenate_datasets
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.metrics import balanced_accuracy_score
+from sklearn.model_selection import GroupShuffleSplit
 from sklearn.neighbors import KNeighborsClassifier
 from sklearn.pipeline import make_pipeline
 from transformers import AutoModel, AutoTokenizer, DataCollatorWithPadding
@@ -50,7 +51,7 @@ print(f"The mean of these {len(disputed['ratings'])} ratings is {disputed['ratin
 #
 # This is the most disputed sentence of the set. What about an ordinary one? Take one person, hide their
 # rating, and average all the others. How often does the one person land on the same side of zero as the
-# rest? Put your money down; you will compute the answer in about an hour.
+# rest? Commit to a number; you will compute the answer in about an hour.
 
 # %%
 human_guess = widgets.predict(
@@ -178,9 +179,13 @@ def check(answer):
         return "Write a function: the checks call `padding_share(batches)` with several lists of batches."
     close = np.isclose
     single, double = [np.array([2, 4])], [np.array([2, 4]), np.array([10])]
-    one = answer(single)
+    one, two = answer(single), answer(double)
     if one is None:
         return "Your function returns nothing. Did it end without `return`?"
+    if not np.isscalar(one):
+        return (
+            f"For one batch with lengths 2 and 4 you return {one!r}. One number is asked for."
+        )
     if close(one, 0.75):
         return "You returned the share of real tokens. We ask for the other cells, the wasted ones."
     if close(one, 1 / 3):
@@ -188,14 +193,27 @@ def check(answer):
     if close(one, 25):
         return "Right idea, in percent. Return a share from 0 to 1, so that the figure below can scale it."
     if not close(one, 0.25):
-        return "Try one batch by hand: lengths 2 and 4 make a rectangle of 2 rows. How many cells, how many are filled?"
-    if close(answer(double), 0.125):
+        return (
+            f"For one batch with lengths 2 and 4 you return {one:.4g}. They make a rectangle of 2 rows and 4 positions: "
+            "how many cells, and how many are filled?"
+        )
+    if close(two, 0.125):
         return "You averaged the batches' shares, so a batch of one counts like a batch of 32. Add up cells first."
-    if close(answer(double), 14 / 30):
+    if close(two, 14 / 30):
         return "You padded everything to the longest sentence of all. Each batch is only padded to its own longest."
-    if not close(answer(double), 1 / 9):
-        return "One batch works, two do not: each batch is a rectangle of its own, then all cells are added up."
+    if not close(two, 1 / 9):
+        return (
+            f"One batch works, but for the lengths 2, 4 and a batch of one with 10 you return {two:.4g}. Each batch is "
+            "a rectangle of its own; then all cells are added up."
+        )
     return None
+
+
+def inputs(draw):
+    yield [np.array([7])]
+    yield [np.array([5, 5, 5]), np.array([9, 9])]
+    for count in (1, 3, 6):
+        yield [draw.integers(2, 80, size) for size in draw.integers(1, 33, count)]
 
 
 hints = [
@@ -253,8 +271,7 @@ figure = plots.bars(
 )
 plots.show(
     figure,
-    alt="Bars: padding is about 95 % when fixed at 512 tokens, 79 % at 128, half of all cells "
-    "in random batches, and a few percent when sentences are grouped by length.",
+    alt="Padding: " + ", ".join(f"{name} {share:.0%}" for name, share in shares.items()),
 )
 
 # %%
@@ -384,9 +401,12 @@ def check(answer):
     made = answer({"text": "A pure joy.", "label": 1}, ["bad", "good"])
     if isinstance(made, list):
         return 'You returned the bare list. A row is a dictionary: put the list under the key "messages".'
-    if not isinstance(made, dict) or not isinstance(made.get("messages"), list):
-        return 'Return a dictionary with one key, "messages", that holds a list of two dictionaries.'
+    if not isinstance(made, dict) or set(made) != {"messages"}:
+        seen = f"the keys {list(made)}" if isinstance(made, dict) else f"{type(made).__name__}"
+        return f'Return a dictionary with one key, "messages". Yours: {seen}.'
     messages = made["messages"]
+    if not isinstance(messages, list | tuple) or len(messages) < 2:
+        return 'Under "messages" belongs a list of two dictionaries: the question, then the answer.'
     if not all(isinstance(message, dict) for message in messages):
         return 'Each message is a dictionary of its own: {"role": …, "content": …}.'
     roles = [message.get("role") for message in messages]
@@ -397,16 +417,51 @@ def check(answer):
     question, reply = messages[-2].get("content"), messages[-1].get("content")
     if not isinstance(reply, str) or reply.strip() in ("0", "1"):
         return "The assistant answers with a number. To a model that writes, a class number means nothing: use its name."
-    if reply.strip() == "bad":
+    if reply.strip() == "bad":  # the name of label 0
         return "The label is 1, but the assistant said the name of label 0. How does a number find its place in `names`?"
-    if reply.strip() != "good":
-        return "The assistant should say the label's name, taken from `names`, and nothing else: extra words cost at test time."
+    if reply != "good":
+        return (
+            f"For label 1 of the names bad and good, the assistant says {reply!r}. It should say the label's name, taken "
+            "from `names`, and nothing else: extra words cost at test time."
+        )
     if "A pure joy." not in str(question):
         return "The review is not in the user's message, so the model would have to guess."
-    whole = " ".join(str(message["content"]) for message in messages[:-1])
+    whole = " ".join(str(message.get("content")) for message in messages[:-1])
     if not all(name in whole for name in ("bad", "good")):
         return "The question does not say which answers are possible. Name all of `names`, or the model invents words of its own."
+    if trial(answer, {"text": "A pure joy.", "label": 1}, ["bad", "good"])[
+        "the question tells the label"
+    ]:
+        return (
+            "The question is another one when the label is 0, so it gives the label away. What the user asks may depend "
+            "on the text and on `names` only: at test time nobody knows the label."
+        )
     return None
+
+
+def inputs(draw):
+    yield {"text": "A pure joy.", "label": 0}, ["bad", "good"]
+    yield {"text": "Good, not bad.", "label": 1}, ["negative", "positive"]
+    yield (
+        {"text": "Two lines.\nNaïve, “quoted”.", "label": int(draw.integers(2))},
+        ["no", "yes"],
+    )
+
+
+def trial(answer, row, names):
+    text, turned, asked = row["text"], {**row, "label": 1 - row["label"]}, []
+    for told, among in ((turned, list(names)), (row, names)):
+        messages = answer(told, among)["messages"]
+        asked.append([(message["role"], message["content"]) for message in messages])
+    other, (*before, (_, question), last) = asked
+    said = " ".join(content for _, content in [*before, ("", question)]).replace(text, "")
+    return {
+        "who speaks": [role for role, _ in asked[1]][-2:],
+        "the assistant says": last[1],
+        "the user shows the text": text in question,
+        "the names stand in the question": all(name in said for name in names),
+        "the question tells the label": asked[1][:-1] != other[:-1],
+    }
 
 
 hints = [
@@ -526,8 +581,8 @@ figure = plots.histogram(
 plots.show(
     figure,
     alt=(
-        "Histogram of sentence lengths with a peak near "
-        "25 tokens and a tail to 79; mean and 99 % marked."
+        f"Histogram of sentence lengths: mean {lengths.mean():.0f} tokens, "
+        f"a tail to {lengths.max()}; mean and 99 % marked."
     ),
 )
 
@@ -561,16 +616,16 @@ except (IndexError, RuntimeError) as error:
 
 # %% tags=["exercise"] exercise="day02/max-length" answer="choose_max_length" minutes=8 difficulty=2
 # Return a max_length (int) for texts with these lengths (array, in tokens, [CLS] and [SEP]
-# included): the smallest multiple of 8 (processors like those) that reaches the 99th percentile
-# of the lengths, but never more than `cap`.
+# included): the smallest multiple of 8 (processors like those) that is not below the 99th
+# percentile, np.percentile(lengths, 99). Where that is more than `cap`, return `cap` itself.
 def choose_max_length(lengths, cap=512):
-    """Smallest multiple of 8 that fits 99 % of the texts, at most `cap`."""
+    """Smallest multiple of 8 not below the 99th percentile of the lengths, at most `cap`."""
     ...
 
 
 # <solution>
 def choose_max_length(lengths, cap=512):
-    """Smallest multiple of 8 that fits 99 % of the texts, at most `cap`."""
+    """Smallest multiple of 8 not below the 99th percentile of the lengths, at most `cap`."""
     needed = np.percentile(lengths, 99)
     return min(int(np.ceil(needed / 8)) * 8, cap)
 
@@ -585,8 +640,10 @@ def check(answer):
     even = np.full(100, 24)
     if answer(even) is None:
         return "Your function returns nothing. Did it end without `return`?"
-    if answer(np.full(100, 700)) != 512:
+    if answer(np.full(100, 700)) > 512:
         return "All texts had 700 tokens, and the model would have crashed: nothing may exceed `cap`."
+    if answer(np.full(100, 700)) != 512:
+        return f"For 100 texts of 700 tokens you give {answer(np.full(100, 700))}; with cap=512 it should be 512."
     if answer(even) == 32:
         return "24 tokens already fit into 24. Round up only when the number is not a multiple of 8."
     if answer(even) != 24:
@@ -598,13 +655,27 @@ def check(answer):
         return "You rounded down or to the nearest, so the 99th percentile no longer fits. Round up."
     if answer(longer) in (16, 11, 12):
         return "Too short: 3 texts in 100 would be cut, and we allow one. Did you take a mean, or another percentile?"
+    steps = np.arange(1, 1001)  # 1 to 1,000 tokens, one text each
+    if answer(steps, 2000) in (984, 976):
+        return "For one text of each length from 1 to 1,000 you give the 98th percentile, or one below. The 99th is asked for."
     if answer(longer) != 48:
         return f"3 texts of 100 have 41 tokens and must fit; the next multiple of 8 is wanted, you gave {answer(longer)}."
     if answer(np.array([10] * 999 + [400])) >= 400:
         return "You made room for the very longest text. One in a thousand may be cut; the other 999 would be padded for it."
     if answer(np.full(100, 700), 128) != 128:
         return "The limit is an argument: a model with cap=128 must get 128, too."
+    if answer(np.full(100, 700), 100) != 100:
+        return f"For long texts and cap=100 you give {answer(np.full(100, 700), 100)}. Return the cap itself, a multiple of 8 or not."
     return None
+
+
+def inputs(draw):
+    yield np.array([8])
+    yield np.array([9, 3, 700])
+    yield np.arange(1, 1001), 2000
+    for cap in (512, 64, 100):
+        yield draw.integers(3, 300, 250), cap
+        yield np.full(50, int(draw.integers(1, 12)) * 8), cap
 
 
 hints = [
@@ -648,7 +719,7 @@ for name, counts in [("sentences", lengths), ("articles", article_lengths)]:
 # %% [markdown]
 # ### How sure are the people?
 #
-# Back to the wager. For one sentence: take each rater in turn, compare the sign of their rating with the sign
+# Back to your guess. For one sentence: take each rater in turn, compare the sign of their rating with the sign
 # of the mean of *the others*, and count how often they match.
 
 
@@ -681,29 +752,44 @@ def check(answer):
     close = np.isclose
     if answer([2, 3, 1, 4]) is None:
         return "Your function returns nothing. Did it end without `return`?"
+    if not np.isscalar(answer([2, 3, 1, 4])):
+        return f"For 2, 3, 1, 4 you return {answer([2, 3, 1, 4])!r}. One number is asked for: the mean over the persons."
     if not close(answer([2, 3, 1, 4]), 1):
-        return "Four people all gave a positive rating, so everybody agrees with the rest: that should be 1."
+        seen = answer([2, 3, 1, 4])
+        return f"With 2, 3, 1, 4 everybody is positive and agrees with the rest: that should be 1, and yours is {seen:.4g}."
     if not close(answer([3, 2, 2, -1]), 0.75):
-        return "With 3, 2, 2, −1, three persons in four are on the side of the others. Is yours a share of persons?"
+        seen = answer([3, 2, 2, -1])
+        return f"With 3, 2, 2, −1 three in four are on the side of the others: 0.75. Yours is {seen:.4g}. Is it a share of persons?"
     alone = answer([4, -1, -1, -1])
     if close(alone, 1 / 4):
         return "You let each rater's own number into the mean, so everybody votes for themselves. Leave it out."
     if close(alone, 3 / 4):
         return "You asked which sign most of the others have. Ask for the sign of their mean: a 4 outweighs two −1."
     if not close(alone, 0):
-        return "For 4, −1, −1, −1 nobody is on the side of the others' mean: 4 meets −1, and each −1 meets a positive mean."
+        return (
+            f"For 4, −1, −1, −1 yours is {alone:.4g}, but nobody is on the side of the others' mean: 4 meets −1, and each "
+            "−1 meets a positive mean."
+        )
     zeros = answer([0, 2, 2, 2])
     if close(zeros, 0.75):
         return "You counted the rating 0 as a disagreement. A rater who says 0 would have to toss a coin: half a match."
     if close(zeros, 1):
         return "You counted the rating 0 as full agreement, or left that person out. It is half a match."
     if not close(zeros, 0.875):
-        return "With 0, 2, 2, 2 three persons agree fully and one tosses a coin."
+        return f"With 0, 2, 2, 2 three persons agree fully and one tosses a coin: 0.875. Yours is {zeros:.4g}."
     if not close(answer([1, 2, -2]), 1 / 6):
         return "The others' mean can be 0, too: with 1, 2, −2 that happens to the first person. Half a match again."
     if not close(answer([0, 1, -1]), 1 / 6):
         return "With 0, 1, −1 the first person's 0 meets a mean of 0. Two zeros are no match: half, like any other zero."
     return None
+
+
+def inputs(draw):
+    yield [0, 0, 0]
+    yield [-4, -4, 4, 4]
+    yield [1, 1, -2, 0]
+    for count in (3, 4, 9, 20):
+        yield draw.integers(-4, 5, count).tolist()
 
 
 hints = [
@@ -749,14 +835,14 @@ centres = (edges[:-1] + edges[1:]) / 2
 figure = plots.lines(
     centres,
     {"one person\nagrees": by_strength, "a coin": [50] * len(centres)},
-    title="Near zero, people agree no better than coins",
+    title=f"Rated about zero: one person agrees with the others on {by_strength[0]:.0f} %",
     xlabel="strength: distance of the mean rating from 0",
     ylabel="agreement with the others, %",
 )
 plots.show(
     figure,
-    alt="Line: agreement of one person with the others rises from below 50 % for sentences "
-    "rated about zero to nearly 100 % for sentences with strong ratings.",
+    alt="Agreement of one person with the others rises with the strength of the mean rating, "
+    f"from {by_strength[0]:.0f} % about zero to {by_strength[-1]:.0f} % at the far end.",
 )
 
 # %% [markdown]
@@ -867,9 +953,9 @@ print(f"Exact copies among {len(tweets):,} tweets: {len(tweets) - len(set(tweets
 
 # %% tags=["exercise"] exercise="day02/text-hash" answer="text_hash" minutes=10 difficulty=2
 # Return a fingerprint of `text`, as a string of hexadecimal digits
-# (hashlib.sha256(...).hexdigest()). Texts that differ only in capitals, in the amount of white
-# space, or in how Unicode writes the same letters (unicodedata.normalize("NFKC", ...)) get the
-# same fingerprint; all other texts different ones.
+# (hashlib.sha256(...).hexdigest()). Two texts get the same one if they differ only in
+# what unicodedata.normalize("NFKC", ...) unites, in capitals (.casefold()), or in white space
+# (how much there is, and at the ends any). All other texts get different ones.
 def text_hash(text):
     """Fingerprint of a text that ignores capitals, spacing and Unicode form."""
     ...
@@ -886,16 +972,34 @@ def text_hash(text):
 
 
 # %% tags=["check"] exercise="day02/text-hash"
+from unittest import mock
+
+
 def check(answer):
     if not callable(answer):
         return "Write a function: the checks call `text_hash(text)` with texts of their own."
     made = answer("A pure joy.")
-    if str(made).lstrip("-").isdigit():
+    with mock.patch("builtins.hash", lambda value: 4096 + len(str(value))):
+        moved = answer("A pure joy.")
+    if str(made).lstrip("-").isdigit() or moved != made:
         return "Python's own hash() changes with every start of Python, so it cannot be saved. Use hashlib.sha256."
-    if made == "a pure joy.":
+    if answer("A pure joy.") != made:
+        return "The same text gets another fingerprint the second time. Nothing in it may be left to chance."
+    if isinstance(made, str) and made.casefold() == "a pure joy.":
         return "That is the standard form itself. Turn it into a fingerprint, so that it is short and reveals no text."
-    if not isinstance(made, str) or not set(made) <= set("0123456789abcdef") or len(made) < 16:
-        return "Return the hexadecimal digits as a string: hashlib.sha256(...).hexdigest(), at least 16 of them."
+    if (
+        not isinstance(made, str)
+        or not set(made.lower()) <= set("0123456789abcdef")
+        or len(made) < 16
+    ):
+        return (
+            f"For “A pure joy.” you return {str(made)[:40]!r}. Return hexadecimal digits as a string: "
+            "hashlib.sha256(...).hexdigest(), at least 16 of them."
+        )
+    if len(
+        answer("A pure joy, and far longer than the other one, twice as long and more.")
+    ) != len(made):
+        return "A longer text gets a longer fingerprint: is it the text itself, written in hexadecimal? Hash it."
     if answer("A PURE joy.") != made:
         return "The shouted copy has another fingerprint: capitals still count."
     if answer("notable") == answer("no table"):
@@ -908,9 +1012,27 @@ def check(answer):
         return "“no good” and “good no” became one text: the order of the words matters."
     if answer("Yay.") == answer("Yay!!!"):
         return "“Yay.” and “Yay!!!” became one text. Leave punctuation in here; the looser variant comes right after."
+    if answer("STRASSE") != answer("straße"):
+        return "“straße” in capitals is “STRASSE”, and the two have different fingerprints: .lower() misses that, .casefold() does not."
     if answer("résumé") == answer("resume") or answer("fine") == answer("fire"):
         return "Two different words have one fingerprint: only capitals, spacing and Unicode form may be ignored."
     return None
+
+
+def inputs(draw):
+    text = " ".join("".join(draw.choice(list("abcxyz"), 4)) for _ in range(30))
+    yield text, text.upper(), text.replace(" ", "\t \n"), text + ".", text[:-1], f" {text}\n"
+    yield "", " ", "a", "A", "b", "\n"
+    yield "2", "²", "①", "1", "ﬁ", "FI", "f i"
+    yield "10 out of 10", "9 out of 10", "c", "c++", "C#", "naïve", "naive"
+
+
+def trial(answer, *texts):
+    made = [answer(text) for text in texts]
+    return {
+        f"the first with the fingerprint of text {at}": made.index(one) + 1
+        for at, one in enumerate(made, 1)
+    }
 
 
 hints = [
@@ -1055,6 +1177,10 @@ widgets.explore(leak_gain, leaked_percent=(0, 60), honest_percent=(50, 100))
 # scraped web pages or code, it can decide which model "wins". The cure costs one line either way: de-duplicate
 # **first**, then split. The other order removes copies *within* each part and leaves those *between* parts,
 # which are the ones that hurt.
+#
+# Some relatives you cannot throw away: all reviews by one person, all questions about one patient. No two are
+# alike, yet a model can learn to know the person. Then split by **group**, the id that they share (here the
+# family): a whole group goes to one part.
 
 # %%
 once = data.deduplicate(tweets)
@@ -1067,6 +1193,10 @@ for position, text in enumerate(tweets["text"]):
     first_of_family.setdefault(words_only(text), position)
 clean = tweets.select(list(first_of_family.values()))
 print(f"One tweet per family: {len(clean):,} of {len(tweets):,} stay.")
+
+by_group = GroupShuffleSplit(n_splits=1, test_size=0.1, random_state=lab.seed)
+train, test = next(by_group.split(texts, groups=family))
+print("Or split by group. Families in both:", len(set(family[train]) & set(family[test])))
 
 # %% [markdown]
 # <!-- asked: D02-N -->
@@ -1132,9 +1262,9 @@ verdicts = {"ann": verdict(ann), "bob": verdict(bob), "eve": verdict(eve)}
 def check(answer):
     if not isinstance(answer, dict) or set(answer) != {"ann", "bob", "eve"}:
         return 'Give a dictionary with three names: {"ann": "…", "bob": "…", "eve": "…"}.'
-    words = {"sound", "leaks", "skewed"}
-    if not set(answer.values()) <= words:
-        return f"The verdicts are {', '.join(sorted(words))}; you wrote {sorted(set(map(str, answer.values())) - words)}."
+    words = ("leaks", "skewed", "sound")
+    if strange := [said for said in answer.values() if said not in words]:
+        return f"The verdicts are {', '.join(words)}, one per name; you wrote {strange[0]!r}."
     if set(answer.values()) == {"sound"}:
         return "You trust all three. One of them has a test set with a single label in it: count the labels of each part."
     if answer["ann"] == "sound":
