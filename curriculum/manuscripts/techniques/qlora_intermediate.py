@@ -73,7 +73,7 @@ four_bits = BitsAndBytesConfig(
     load_in_4bit=True,
     bnb_4bit_quant_type="nf4",
     bnb_4bit_use_double_quant=True,
-    bnb_4bit_compute_dtype=half,
+    bnb_4bit_compute_dtype=fast["dtype"],  # what is quick here
 )
 
 
