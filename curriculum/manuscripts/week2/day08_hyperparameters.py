@@ -1669,7 +1669,7 @@ print(
 )
 print(
     f"the best trial survives in {survival:.0%} of the orders; when it does not, the loss "
-    f"is on average {outcomes[outcomes[:, 1] > 0, 1].mean() if survival < 1 else 0:.3f} worse"
+    f"is on average {outcomes[outcomes[:, 1] > 0, 1].mean() if survival < 1 else 0:.3f} higher"
 )
 
 # %% [markdown]
