@@ -485,7 +485,7 @@ for seed in seeds:
         (table.r == best.r) & (table.learning_rate == best.learning_rate) & (table.seed != seed)
     ]
     print(
-        f"seed {seed}: r = {best.r:.0f} with {best.learning_rate:g} comes first, {best.accuracy:.1%};"
+        f"seed {seed}: r = {best.r:.0f} with {best.learning_rate:g} leads, {best.accuracy:.1%};"
         " the same setting with other seeds: "
         f"{', '.join(f'{value:.1%}' for value in others.accuracy)}"
     )
