@@ -594,6 +594,8 @@ table = pd.DataFrame(
     for batch_size in (16, 4)
     for seed in seeds
 )
+
+# %%
 means = (
     table.groupby(["rate", "batch"], as_index=False)
     .mean(numeric_only=True)
@@ -622,9 +624,8 @@ for batch_size, mark, colour in ((16, "o", "#0072B2"), (4, "^", "#D55E00")):
         part.budget, part.right, marker=mark, color=colour, label=f"batches of {batch_size}"
     )
 axes.axhline(bar, color="#777777", ls=":", lw=1.2)
-axes.annotate(
-    "counting words", (means.budget.max(), bar), (0, 4), textcoords="offset points", ha="right"
-)
+above_bar = {"textcoords": "offset points", "ha": "right"}
+axes.annotate("counting words", (means.budget.max(), bar), (0, 4), **above_bar)
 axes.set(xscale="log", xlabel="rate × steps (log scale)", ylabel="new sentences right (%)")
 axes.legend(loc="upper left")
 axes.margins(y=0.15)
@@ -702,8 +703,8 @@ plots.show(figure, alt=f"Four differences in accuracy with 95 percent intervals.
 
 # %% tags=["exercise"] exercise="technique_full_beginner/grows" answer="grows" minutes=4 difficulty=1
 # A dictionary: for each knob the set of kinds that get larger when it is turned up. The four
-# kinds are called "weights", "gradients", "optimizer" and "activations". A knob may change none:
-# set(). So: {"learning rate": {…}, "batch size": {…}}
+# kinds are called "weights", "gradients", "optimizer" and "activations". A knob may change
+# none: set(). So: {"learning rate": {…}, "batch size": {…}}
 grows = ...
 # <solution>
 grows = {"learning rate": set(), "batch size": {"activations"}}

@@ -1077,9 +1077,9 @@ for rate in (3e-5, 3e-4, 3e-3):
 
 # %% tags=["exercise"] exercise="technique_full_intermediate/optimizer" answer="optimizer_for" minutes=12 difficulty=3
 # Return a torch.optim.AdamW in which every weight that is to be trained (requires_grad), and no
-# other, is in exactly one group: the top at args.learning_rate, each layer at `decay` times the rate of the
-# one above, embeddings slowest (depth_of tells the depth); weight_decay = args.weight_decay for
-# matrices (ndim 2 or more) and 0 for vectors.
+# other, is in exactly one group: the top at args.learning_rate, each layer at `decay` times the
+# rate of the one above, embeddings slowest (depth_of tells the depth); weight_decay =
+# args.weight_decay for matrices (ndim 2 or more) and 0 for vectors.
 def optimizer_for(model, args, decay): ...
 
 

@@ -393,11 +393,9 @@ def best_rate(name):
 
 
 # %%
-rooted = [name for name in recipes if "root" in name]
 top = {name: 100 * kept[name, rates[-1], chooser]["choose"].mean() for name in recipes}
-title = "Highest rate, r = 4 and 64: {:.0f} and {:.0f} % (root), {:.0f} and {:.0f} % (α / r)".format(
-    *(top[f"r{r} {rule}"] for rule in ("root", "plain") for r in (4, 64))
-)
+shown = [f"{top[f'r{r} {rule}']:.0f} %" for rule in ("root", "plain") for r in (4, 64)]
+title = "Highest rate, r = 4 and 64: {} and {} (root), {} and {} (α / r)".format(*shown)
 labels = [f"r = {r}, α / √r" for r in trained_ranks] + ["r = 4, α / r", "r = 64, α / r"]
 figure = plots.heatmap(
     grid_of(recipes).round(1),
@@ -478,6 +476,7 @@ plots.show(figure, alt=f"Difference of each rank to r = 4 on unseen sentences. {
 # What carries over is which knob has to move along when you turn the rank, and how far: ask the rule and the optimiser.
 
 # %%
+rooted = [name for name in recipes if "root" in name]
 rank_span = max(means[name] for name in rooted) - min(means[name] for name in rooted)
 rate_span = np.ptp(grid_of(rooted), axis=1).mean()
 by_rule = metrics.compare(judged("r64 plain"), judged("r64 root"))
