@@ -133,5 +133,6 @@ def own_folders(tmp_path, monkeypatch):
     monkeypatch.setenv("LAB_PROGRESS", str(tmp_path / "progress"))
     monkeypatch.delenv("LAB_RUN_LOG", raising=False)
     monkeypatch.delenv("LAB_LESSON", raising=False)
-    # MLflow notes the last test's address there, and this test's kernels would inherit it.
-    monkeypatch.delenv("MLFLOW_TRACKING_URI", raising=False)
+    # MLflow notes an address there, which whatever starts next would inherit: gone before a test, and after it.
+    monkeypatch.setenv("MLFLOW_TRACKING_URI", "")
+    monkeypatch.delenv("MLFLOW_TRACKING_URI")

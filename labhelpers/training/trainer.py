@@ -1,6 +1,8 @@
 """Training with a memory: a finished run is found again, an interrupted one goes on."""
 
 import contextlib
+import functools
+import gc
 import weakref
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -198,6 +200,13 @@ def train(trainer: "Trainer", name: str) -> TrainingRun:
         _lineages[trainer.model] = _Lineage(start, fingerprints.of_weights(trainer.model), folder)
     set_seed(trainer.args.seed)
     return run
+
+
+@functools.cache
+def _spare_imports() -> None:
+    """Tell the garbage collector once that what has been imported stays: every Trainer calls it when it starts."""
+    gc.collect()
+    gc.freeze()
 
 
 def _place(trainer: "Trainer", name: str) -> tuple[Path, str]:

@@ -42,6 +42,17 @@ def test_notebook_on_disk_equals_a_fresh_build(day):
     assert sealed == authoring.answers_text(manuscript), hint
 
 
+@pytest.mark.parametrize("day", READY, ids=IDS)
+def test_every_function_or_class_is_tried_on_inputs_of_a_generator(day):
+    lacking = [
+        record["id"]
+        for record in answers.exercises(day["id"])
+        if re.search(rf"^(def|class) {record['answer']}\b", record["solution"], re.M)
+        and "def inputs(" not in record["check"]
+    ]
+    assert lacking == []
+
+
 def test_readme_shows_the_timetable():
     assert (current().root / "README.md").read_text(encoding="utf-8") == authoring.readme_text(), (
         "Run `make build`."

@@ -49,6 +49,7 @@ def test_start_page_passes_too(tmp_path, monkeypatch):
         (tmp_path / name).symlink_to(root / name)
     for name in ("conftest.py", "pyproject.toml"):
         shutil.copy(root / name, tmp_path)
+    (tmp_path / "lessons").mkdir()
     own = replace(settings.current(), root=tmp_path)
     monkeypatch.setattr(start_page, "current", lambda: own)
     start_page.write_notebook()

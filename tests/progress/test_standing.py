@@ -320,6 +320,7 @@ def test_the_written_page_celebrates_and_holds_the_timer(tmp_path, monkeypatch):
     own = replace(settings.current(), root=tmp_path)
     for name in ("curriculum", "labhelpers"):
         (tmp_path / name).symlink_to(settings.current().root / name)
+    (tmp_path / "lessons").mkdir()
     monkeypatch.setattr(start_page, "current", lambda: own)
     progress.tick("D01-M")
     start_page.write_notebook()
