@@ -158,6 +158,22 @@ def test_figure_is_what_its_script_draws(script):
     )
 
 
+def test_another_title_makes_another_picture():
+    from io import BytesIO
+
+    import matplotlib.pyplot as plt
+
+    pictures = []
+    for title in ("2 tied, 5 worse", "2 tied, 4 worse and 1 undecided"):
+        figure, axes = plt.subplots(figsize=(7.2, 3.9))
+        axes.set_title(title)
+        figure.savefig(target := BytesIO(), dpi=200)
+        pictures.append(target.getvalue())
+        plt.close(figure)
+    assert guides.same_picture(pictures[0], pictures[0])
+    assert not guides.same_picture(*pictures)
+
+
 def test_every_figure_is_shown_somewhere():
     shown = {match["target"] for path in PAGES for match in LINK.finditer(text_of(path))}
     drawn = {f"figures/{script.stem}.png" for script in guides.figure_scripts()}
