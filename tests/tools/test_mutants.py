@@ -21,7 +21,6 @@ NARROW = (
     "def trial(answer, *args):\n    return answer(*args)\n"
 )
 INPUTS = "def inputs(draw):\n    yield [1]\n    yield [0, 0, 1], 100.0\n    yield draw.integers(0, 2, 9).tolist(), 2.0\n"
-STRICT = "def check(answer):\n    return None if type(answer([1, 0])) is float else 'A float, please.'\n"
 
 
 def tried(check, monkeypatch, tmp_path):
@@ -39,22 +38,16 @@ def test_a_check_with_inputs_kills_every_mutant_and_takes_every_form(monkeypatch
     assert found["survivors"] == found["refused"] == []
 
 
-def test_survivors_and_refused_forms_are_named(monkeypatch, tmp_path):
-    # `agrees` of the engine is what mutants are held against; a check that looks away lets them pass.
-    blind = "def check(answer):\n    return None\ndef agrees(expected, found):\n    return True\n" + INPUTS
-    assert tried(blind, monkeypatch, tmp_path)["killed"] == 0
-    table = mutants.table(
-        [
-            {
-                "exercise": "day99/share",
-                "generator": True,
-                "killed": 1,
-                "equal": 0,
-                "survivors": ["`+` → `-`"],
-                "refused": ["tuple"],
-            }
-        ]
+def test_a_check_that_knows_one_form_only_is_told_of(monkeypatch, tmp_path):
+    strict = (
+        "def check(answer):\n    return None if answer.__name__ == 'share' else 'Call it share.'\n" + INPUTS
     )
+    assert tried(strict, monkeypatch, tmp_path)["refused"]
+
+
+def test_the_table_names_what_survived_and_what_was_refused():
+    outcome = {"killed": 1, "equal": 0, "survivors": ["`+` → `-`"], "refused": ["tuple"]}
+    table = mutants.table([{"exercise": "day99/share", "generator": True, **outcome}])
     assert "accepted though different, day99/share: `+` → `-`" in table
     assert "refused though right, day99/share: tuple" in table
 
