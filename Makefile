@@ -36,7 +36,7 @@ $(INSTALLED): requirements.lock requirements-torch-cpu.lock pyproject.toml
 test: setup
 	$(WITHOUT_NETWORK) $(BIN)/python -m pytest -n 2 $(ARGS)
 
-PROOF := tests/guides/test_commands.py tests/lessons/test_lessons.py tests/lessons/test_nbval.py tests/faults tests/browser \
+PROOF := tests/examples tests/guides/test_commands.py tests/lessons/test_lessons.py tests/lessons/test_nbval.py tests/faults tests/browser \
 	tests/colab tests/test_security.py
 quick: setup
 	$(BIN)/python -m pytest -n 2 $(addprefix --ignore=,$(PROOF)) $(ARGS)
