@@ -200,6 +200,20 @@ def test_a_right_answer_that_looks_like_ours_passes_once_it_has_been_written(cap
     assert progress.passed("day99/count")
 
 
+def test_an_answer_that_was_never_made_is_told_where_and_the_lesson_goes_on(capsys):
+    from IPython.core.interactiveshell import InteractiveShell
+
+    shell = InteractiveShell()
+    shell.user_ns["exercise"] = exercise
+    shell.set_custom_exc((NameError,), exercise._on_name_error)
+    shell.run_cell("count = exercise.check('day99/count', count)", store_history=True)
+    printed = capsys.readouterr().out
+    assert "there is no `count` yet" in printed and "Traceback" not in printed
+    assert shell.user_ns["count"] == 8
+    shell.run_cell("print(nothing_of_that_name)", store_history=True)
+    assert "nothing_of_that_name" in capsys.readouterr().out
+
+
 def test_missing_and_swapped_arguments_are_told():
     with pytest.raises(LabError, match="two things"):
         exercise.check("day99/number")
