@@ -66,8 +66,8 @@ if __name__ == "__main__":
     options = parser.parse_args()
     try:
         csv = options.data.suffix.lower() == ".csv"
-        table = pd.read_csv(options.data) if csv else pd.read_json(options.data, lines=True)
-        rows = Dataset.from_pandas(table[["text", "label"]].dropna().astype(str))
+        table = pd.read_csv(options.data, na_filter=False) if csv else pd.read_json(options.data, lines=True)
+        rows = Dataset.from_pandas(table[["text", "label"]].replace("", None).dropna().astype(str))
         rows = rows.class_encode_column("label")
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"{options.data}: {error}\nGive --data a UTF-8 .csv or .jsonl with text and label.")

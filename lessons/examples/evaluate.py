@@ -34,8 +34,9 @@ options = parser.parse_args()
 
 def read(path):
     try:
-        table = pd.read_csv(path) if path.suffix == ".csv" else pd.read_json(path, lines=True)
-        return table[["text", "label"]].dropna().astype(str)
+        csv = path.suffix.lower() == ".csv"
+        table = pd.read_csv(path, na_filter=False) if csv else pd.read_json(path, lines=True)
+        return table[["text", "label"]].replace("", None).dropna().astype(str)
     except (OSError, ValueError, KeyError) as error:
         sys.exit(f"{path}: {error}\nGive a UTF-8 .csv or .jsonl with the columns text and label.")
 

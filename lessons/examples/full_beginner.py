@@ -27,8 +27,8 @@ parser.add_argument("--learning-rate", type=float, default=5e-05)
 options = parser.parse_args()
 try:
     csv = options.data.suffix.lower() == ".csv"
-    table = pd.read_csv(options.data) if csv else pd.read_json(options.data, lines=True)
-    table = table[["text", "label"]].dropna().astype(str)
+    table = pd.read_csv(options.data, na_filter=False) if csv else pd.read_json(options.data, lines=True)
+    table = table[["text", "label"]].replace("", None).dropna().astype(str)
     rows = Dataset.from_pandas(table, preserve_index=False).class_encode_column("label")
     parts = rows.train_test_split(0.2, seed=0, stratify_by_column="label")
 except (OSError, ValueError, KeyError) as error:
@@ -50,7 +50,7 @@ model.config.id2label = dict(enumerate(names))
 arguments = TrainingArguments(
     options.output, learning_rate=options.learning_rate, num_train_epochs=options.epochs,
     per_device_train_batch_size=16, per_device_eval_batch_size=64, warmup_steps=0.1,
-    eval_strategy="epoch", save_strategy="no", report_to="none", bf16=torch.cuda.is_available(),
+    eval_strategy="epoch", save_strategy="no", report_to="none", bf16=torch.cuda.is_bf16_supported(False),
 )  # fmt: skip
 collator, held_back = DataCollatorWithPadding(tokenizer), tokens["test"]
 trainer = Trainer(model, arguments, collator, tokens["train"], held_back, compute_metrics=score)

@@ -28,8 +28,8 @@ parser.add_argument("--learning-rate", type=float, default=0.0001)
 options = parser.parse_args()
 try:
     csv = options.data.suffix.lower() == ".csv"
-    table = pd.read_csv(options.data) if csv else pd.read_json(options.data, lines=True)
-    table = table[["text", "label"]].dropna().astype(str)
+    table = pd.read_csv(options.data, na_filter=False) if csv else pd.read_json(options.data, lines=True)
+    table = table[["text", "label"]].replace("", None).dropna().astype(str)
     rows = Dataset.from_pandas(table, preserve_index=False).class_encode_column("label")
     parts = rows.train_test_split(0.2, seed=0, stratify_by_column="label")
 except (OSError, ValueError, KeyError) as error:
@@ -63,7 +63,7 @@ arguments = TrainingArguments(
     lr_scheduler_type="cosine", per_device_train_batch_size=8, gradient_accumulation_steps=4,
     eval_strategy="epoch", save_strategy="epoch", save_total_limit=1,
     load_best_model_at_end=True, metric_for_best_model="macro_f1", report_to="none",
-    bf16=torch.cuda.is_available(),
+    bf16=torch.cuda.is_bf16_supported(False),
 )  # fmt: skip
 collator, held_back = DataCollatorWithPadding(tokenizer), tokens["test"]
 trainer = Trainer(

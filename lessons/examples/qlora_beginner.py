@@ -30,8 +30,8 @@ parser.add_argument("--learning-rate", type=float, default=0.001)
 options = parser.parse_args()
 try:
     csv = options.data.suffix.lower() == ".csv"
-    table = pd.read_csv(options.data) if csv else pd.read_json(options.data, lines=True)
-    table = table[["text", "label"]].dropna().astype(str)
+    table = pd.read_csv(options.data, na_filter=False) if csv else pd.read_json(options.data, lines=True)
+    table = table[["text", "label"]].replace("", None).dropna().astype(str)
     rows = Dataset.from_pandas(table, preserve_index=False).class_encode_column("label")
     parts = rows.train_test_split(0.2, seed=0, stratify_by_column="label")
 except (OSError, ValueError, KeyError) as error:

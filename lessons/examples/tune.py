@@ -27,8 +27,8 @@ parser.add_argument("--trials", type=int, default=8)
 options = parser.parse_args()
 try:
     csv = options.data.suffix.lower() == ".csv"
-    table = pd.read_csv(options.data) if csv else pd.read_json(options.data, lines=True)
-    rows = Dataset.from_pandas(table[["text", "label"]].dropna().astype(str))
+    table = pd.read_csv(options.data, na_filter=False) if csv else pd.read_json(options.data, lines=True)
+    rows = Dataset.from_pandas(table[["text", "label"]].replace("", None).dropna().astype(str))
     rows = rows.class_encode_column("label")
     first = rows.train_test_split(0.4, seed=0, stratify_by_column="label")
     held = first["test"].train_test_split(0.5, seed=0, stratify_by_column="label")
@@ -44,7 +44,7 @@ def build(r):
 def trainer(judges, r=8, **settings):
     arguments = TrainingArguments(
         options.output, per_device_train_batch_size=16, eval_strategy="epoch", save_strategy="no",
-        report_to="none", disable_tqdm=True, bf16=torch.cuda.is_available(), **settings,
+        report_to="none", disable_tqdm=True, bf16=torch.cuda.is_bf16_supported(False), **settings,
     )  # fmt: skip
     return Trainer(
         args=arguments, data_collator=DataCollatorWithPadding(tokenizer),
