@@ -62,8 +62,8 @@ tokenizer = AutoTokenizer.from_pretrained(options.model)
 tokens = parts.map(lambda row: tokenizer(row["text"], truncation=True, max_length=128))
 model = with_adapters()
 arguments = TrainingArguments(
-    options.output, learning_rate=3e-3, num_train_epochs=options.epochs,
-    per_device_train_batch_size=16, per_device_eval_batch_size=64, warmup_steps=0.1,
+    options.output, learning_rate=3e-3, num_train_epochs=options.epochs, warmup_steps=0.1,
+    per_device_train_batch_size=16, per_device_eval_batch_size=64, dataloader_pin_memory=False,
     eval_strategy="epoch", save_strategy="no", report_to="none", bf16=torch.cuda.is_bf16_supported(False),
 )  # fmt: skip
 collator, held_back = DataCollatorWithPadding(tokenizer), tokens["test"]

@@ -28,9 +28,9 @@ def looks(trainer, tokenizer):
 
 
 def one_row(batch, tokenizer):
-    label = batch["labels"][0]  # one for the text, or one per token, of which -100 does not count
+    ids, label = batch["input_ids"][0], batch["labels"][0]  # one per text or per token; -100 is none
     wanted = tokenizer.decode(label[label >= 0]) if label.ndim else label.item()
-    print(f"1 batch: {tokenizer.decode(batch['input_ids'][0])[:300]!r} is to give {wanted!r}")
+    print(f"1 batch: {tokenizer.decode(ids[ids != tokenizer.pad_token_id])[:300]!r} is to give {wanted!r}")
 
 
 def twins(train, validation):
@@ -75,6 +75,6 @@ if __name__ == "__main__":
     rows = rows.map(lambda row: tokenizer(row["text"], truncation=True, max_length=128))
     parts = rows.train_test_split(0.2, seed=0)
     model = Classifier.from_pretrained(options.model, num_labels=len(rows.unique("label")))
-    settings = TrainingArguments(options.output, learning_rate=1e-4, report_to="none")
-    pads = DataCollatorWithPadding(tokenizer)
-    looks(Trainer(model, settings, pads, parts["train"], parts["test"]), tokenizer)
+    quiet = {"report_to": "none", "dataloader_pin_memory": False}
+    args = TrainingArguments(options.output, learning_rate=1e-4, **quiet)
+    looks(Trainer(model, args, DataCollatorWithPadding(tokenizer), parts["train"], parts["test"]), tokenizer)

@@ -48,8 +48,8 @@ tokens = parts.map(lambda row: tokenizer(row["text"], truncation=True, max_lengt
 model = Classifier.from_pretrained(options.model, num_labels=len(names))
 model.config.id2label = dict(enumerate(names))
 arguments = TrainingArguments(
-    options.output, learning_rate=options.learning_rate, num_train_epochs=options.epochs,
-    per_device_train_batch_size=16, per_device_eval_batch_size=64, warmup_steps=0.1,
+    options.output, learning_rate=options.learning_rate, num_train_epochs=options.epochs, warmup_steps=0.1,
+    per_device_train_batch_size=16, per_device_eval_batch_size=64, dataloader_pin_memory=False,
     eval_strategy="epoch", save_strategy="no", report_to="none", bf16=torch.cuda.is_bf16_supported(False),
 )  # fmt: skip
 collator, held_back = DataCollatorWithPadding(tokenizer), tokens["test"]

@@ -63,7 +63,7 @@ arguments = TrainingArguments(
     lr_scheduler_type="cosine", per_device_train_batch_size=8, gradient_accumulation_steps=4,
     eval_strategy="epoch", save_strategy="epoch", save_total_limit=1,
     load_best_model_at_end=True, metric_for_best_model="macro_f1", report_to="none",
-    bf16=torch.cuda.is_bf16_supported(False),
+    bf16=torch.cuda.is_bf16_supported(False), dataloader_pin_memory=False,
 )  # fmt: skip
 collator, held_back = DataCollatorWithPadding(tokenizer), tokens["test"]
 trainer = Trainer(

@@ -64,8 +64,8 @@ recipe = PromptTuningConfig(
 )  # fmt: skip
 model = get_peft_model(model, recipe)
 arguments = TrainingArguments(
-    options.output, learning_rate=options.learning_rate, num_train_epochs=options.epochs,
-    per_device_train_batch_size=8, per_device_eval_batch_size=8, warmup_steps=0.1,
+    options.output, learning_rate=options.learning_rate, num_train_epochs=options.epochs, warmup_steps=0.1,
+    per_device_train_batch_size=8, per_device_eval_batch_size=8, dataloader_pin_memory=False,
     eval_strategy="epoch", save_strategy="no", report_to="none", bf16=torch.cuda.is_bf16_supported(False),
 )  # fmt: skip
 collator = DataCollatorForSeq2Seq(tokenizer)

@@ -60,7 +60,7 @@ model.print_trainable_parameters()
 arguments = TrainingArguments(
     options.output, learning_rate=options.learning_rate or rate,
     num_train_epochs=options.epochs, per_device_train_batch_size=16,
-    per_device_eval_batch_size=64, warmup_steps=0.1,
+    per_device_eval_batch_size=64, warmup_steps=0.1, dataloader_pin_memory=False,
     eval_strategy="epoch", save_strategy="no", report_to="none", bf16=torch.cuda.is_bf16_supported(False),
 )  # fmt: skip
 collator, held_back = DataCollatorWithPadding(tokenizer), tokens["test"]

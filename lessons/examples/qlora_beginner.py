@@ -19,7 +19,7 @@ from transformers import AutoModelForSequenceClassification as Classifier
 from transformers import AutoTokenizer, BitsAndBytesConfig, DataCollatorWithPadding
 from transformers import Trainer, TrainingArguments, set_seed
 
-CUDA = torch.cuda.is_available()
+CUDA, BF16 = torch.cuda.is_available(), torch.cuda.is_bf16_supported(False)
 COURSE = Path(user_cache_dir("labhelpers"))  # filled by `make setup`
 parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
 parser.add_argument("--data", type=Path, default=COURSE / "examples" / "sentences.csv")
@@ -46,7 +46,7 @@ def score(outcome):
 def four_bits():
     quantized = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
-        bnb_4bit_compute_dtype=torch.bfloat16 if CUDA else torch.float32,
+        bnb_4bit_compute_dtype=torch.bfloat16 if BF16 else torch.float32,
         llm_int8_skip_modules=["classifier", "score"],  # the head learns
     )  # fmt: skip
     where = {"quantization_config": quantized, "device_map": "auto" if CUDA else "cpu"}
@@ -64,9 +64,9 @@ tokens = parts.map(lambda row: tokenizer(row["text"], truncation=True, max_lengt
 base = prepare_model_for_kbit_training(four_bits(), use_gradient_checkpointing=False)
 model = get_peft_model(base, LoraConfig(r=8, lora_alpha=16, task_type="SEQ_CLS"))
 arguments = TrainingArguments(
-    options.output, learning_rate=options.learning_rate, num_train_epochs=options.epochs,
-    per_device_train_batch_size=16, per_device_eval_batch_size=64, warmup_steps=0.1,
-    eval_strategy="epoch", save_strategy="no", report_to="none", bf16=CUDA,
+    options.output, learning_rate=options.learning_rate, num_train_epochs=options.epochs, warmup_steps=0.1,
+    per_device_train_batch_size=16, per_device_eval_batch_size=64, dataloader_pin_memory=False,
+    eval_strategy="epoch", save_strategy="no", report_to="none", bf16=BF16,
 )  # fmt: skip
 collator, held_back = DataCollatorWithPadding(tokenizer), tokens["test"]
 trainer = Trainer(model, arguments, collator, tokens["train"], held_back, compute_metrics=score)

@@ -24,7 +24,7 @@ parser.add_argument("--output", type=Path, default="qlora_chat", help="folder to
 parser.add_argument("--epochs", type=float, default=1)
 parser.add_argument("--learning-rate", type=float, default=0.0002)
 options = parser.parse_args()
-CUDA = torch.cuda.is_available()
+CUDA, BF16 = torch.cuda.is_available(), torch.cuda.is_bf16_supported(False)
 try:
     rows = Dataset.from_pandas(pd.read_json(options.data, lines=True)[["messages"]])
     cut = lambda row: {"prompt": row["messages"][:-1], "completion": row["messages"][-1:]}  # noqa: E731
@@ -35,7 +35,7 @@ except (OSError, ValueError, KeyError, TypeError) as error:
 
 
 def four_bits():
-    kind = torch.bfloat16 if CUDA else torch.float32
+    kind = torch.bfloat16 if BF16 else torch.float32
     quantized = BitsAndBytesConfig(
         load_in_4bit=True, bnb_4bit_quant_type="nf4", bnb_4bit_use_double_quant=True,
         bnb_4bit_compute_dtype=kind,
@@ -55,8 +55,8 @@ arguments = SFTConfig(
     options.output, num_train_epochs=options.epochs, learning_rate=options.learning_rate,
     per_device_train_batch_size=4, gradient_accumulation_steps=4, max_length=512,
     warmup_steps=0.1, eval_strategy="epoch", save_strategy="no", logging_steps=5,
-    report_to="none", bf16=CUDA, optim="paged_adamw_8bit" if CUDA else "adamw_torch",
-    gradient_checkpointing=CUDA,
+    report_to="none", bf16=BF16, optim="paged_adamw_8bit" if CUDA else "adamw_torch",
+    activation_checkpointing=CUDA, dataloader_pin_memory=False,
 )  # fmt: skip
 trainer = SFTTrainer(
     model, args=arguments, train_dataset=rows["train"], eval_dataset=rows["test"],

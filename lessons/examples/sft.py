@@ -25,7 +25,7 @@ parser.add_argument("--output", type=Path, default="chat_model", help="folder to
 parser.add_argument("--epochs", type=float, default=1)
 parser.add_argument("--learning-rate", type=float, default=0.0002)
 options = parser.parse_args()
-CUDA = torch.cuda.is_available()
+CUDA, BF16 = torch.cuda.is_available(), torch.cuda.is_bf16_supported(False)
 try:
     rows = Dataset.from_pandas(pd.read_json(options.data, lines=True)[["messages"]])
     rows = rows.map(  # everything before the last message is the prompt, and counts for no loss
@@ -47,14 +47,14 @@ def answer(model, messages):
 
 tokenizer = AutoTokenizer.from_pretrained(options.model)
 model = AutoModelForCausalLM.from_pretrained(
-    options.model, dtype=torch.bfloat16 if CUDA else torch.float32
+    options.model, dtype=torch.bfloat16 if BF16 else torch.float32
 )
 recipe = LoraConfig(r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM")
 arguments = SFTConfig(
     options.output, num_train_epochs=options.epochs, learning_rate=options.learning_rate,
     per_device_train_batch_size=4, gradient_accumulation_steps=4, max_length=512,
     warmup_steps=0.1, eval_strategy="epoch", save_strategy="no", logging_steps=5,
-    report_to="none", bf16=CUDA, gradient_checkpointing=CUDA,
+    report_to="none", bf16=BF16, activation_checkpointing=CUDA, dataloader_pin_memory=False,
 )  # fmt: skip
 trainer = SFTTrainer(
     model, args=arguments, train_dataset=rows["train"], eval_dataset=rows["test"],

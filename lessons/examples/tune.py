@@ -44,7 +44,8 @@ def build(r):
 def trainer(judges, r=8, **settings):
     arguments = TrainingArguments(
         options.output, per_device_train_batch_size=16, eval_strategy="epoch", save_strategy="no",
-        report_to="none", disable_tqdm=True, bf16=torch.cuda.is_bf16_supported(False), **settings,
+        report_to="none", disable_tqdm=True, dataloader_pin_memory=False,
+        bf16=torch.cuda.is_bf16_supported(False), **settings,
     )  # fmt: skip
     return Trainer(
         args=arguments, data_collator=DataCollatorWithPadding(tokenizer),
@@ -55,8 +56,7 @@ def trainer(judges, r=8, **settings):
 
 def space(trial):
     trial.suggest_float("learning_rate", 1e-4, 1e-2, log=True)
-    trial.suggest_int("num_train_epochs", 1, options.epochs)
-    return {key: trial.params[key] for key in ("learning_rate", "num_train_epochs")}
+    return trial.params | {"num_train_epochs": trial.suggest_int("num_train_epochs", 1, options.epochs)}
 
 
 def share_right(recipe, seed):
@@ -71,8 +71,8 @@ train_rows, choosing_rows, judging_rows = (
     part.map(lambda row: tokenizer(row["text"], truncation=True, max_length=128))
     for part in (first["train"], held["train"], held["test"])
 )
-search = {"backend": "optuna", "direction": "minimize", "pruner": optuna.pruners.MedianPruner(3)}
-best = trainer(choosing_rows).hyperparameter_search(space, n_trials=options.trials, **search)
+search = {"n_trials": options.trials, "direction": "minimize", "pruner": optuna.pruners.MedianPruner(3)}
+best = trainer(choosing_rows).hyperparameter_search(space, backend="optuna", **search)
 usual = {"learning_rate": 1e-3, "r": 8, "num_train_epochs": options.epochs}
 right = [[share_right(one, seed) for seed in (1, 2, 3)] for one in (best.hyperparameters, usual)]
 found = ttest_ind(*right, equal_var=False).confidence_interval()  # over seeds, not over rows

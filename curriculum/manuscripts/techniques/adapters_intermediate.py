@@ -1609,3 +1609,34 @@ assert adapters(64, 2) / 109_483_778 > 0.02
 # **Read.** Section 2 of Houlsby and others is short and has the drawing that everybody redraws. AdapterFusion combines
 # adapters by attention instead of by hand; the placement we took is its authors'. He and others (2022) put adapters,
 # LoRA and prefix tuning into one formula: once you have written two of them, it reads easily.
+
+# %% [markdown]
+# ## Take it with you
+#
+# [`lessons/examples/adapters_intermediate.py`](../examples/adapters_intermediate.py) puts bottlenecks into a model with
+# one small module, in one plain file, without our helpers. Here it meets text messages, *spam* or *ham*:
+
+# %%
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=600)))
+kinds = spam.features["label"].int2str(list(spam["label"]))
+mine = lab.workspace / "my_texts.csv"
+pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)
+print(*mine.read_text(encoding="utf-8").splitlines()[:4], sep="\n")
+
+# %% [markdown]
+# ```bash
+# .venv/bin/python lessons/examples/adapters_intermediate.py --data my_texts.csv --output my_adapters
+# ```
+
+# %%
+import runpy
+import sys
+
+program = lab.root / "lessons" / "examples" / "adapters_intermediate.py"
+# What a terminal does with the line above; here the libraries are loaded already.
+sys.argv = [program.name, "--data", str(mine), "--output", str(lab.workspace / "my_adapters")]
+_ = runpy.run_path(str(program), run_name="__main__")
+
+# %% [markdown]
+# It is the file to start from when you want to change the inside of a model yourself. Have a file of your own? Give it
+# two columns, `text` and `label`, put its path into `mine`, and run the last cell again.

@@ -976,3 +976,34 @@ assert abs(travelled(100) - 100 * 2e-5) < 1e-5
 # **Read.** Smith and others (2018), "Don't Decay the Learning Rate, Increase the Batch Size", who use the connection
 # between the knobs on purpose; and Kingma and Ba (2015), section 2.1, on how far a step of Adam can go. The
 # [hyperparameter guide](../../curriculum/guides/hyperparameters.md) has the rest of the panel.
+
+# %% [markdown]
+# ## Take it with you
+#
+# [`lessons/examples/full_beginner.py`](../examples/full_beginner.py) trains every weight in one plain file, without our
+# helpers. Here it meets text messages, *spam* or *ham*:
+
+# %%
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=600)))
+kinds = spam.features["label"].int2str(list(spam["label"]))
+mine = lab.workspace / "my_texts.csv"
+pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)
+print(*mine.read_text(encoding="utf-8").splitlines()[:4], sep="\n")
+
+# %% [markdown]
+# ```bash
+# .venv/bin/python lessons/examples/full_beginner.py --data my_texts.csv --output my_model
+# ```
+
+# %%
+import runpy
+import sys
+
+program = lab.root / "lessons" / "examples" / "full_beginner.py"
+# What a terminal does with the line above; here the libraries are loaded already.
+sys.argv = [program.name, "--data", str(mine), "--output", str(lab.workspace / "my_model")]
+_ = runpy.run_path(str(program), run_name="__main__")
+
+# %% [markdown]
+# `evaluate.py` beside it says how sure its score is, and what counting words would have given. Have a file of your own?
+# Give it two columns, `text` and `label`, put its path into `mine`, and run the last cell again.

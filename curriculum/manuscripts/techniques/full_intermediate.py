@@ -1510,3 +1510,35 @@ assert abs(area("cosine") / area("linear") - 1) < 0.02
 # 32 bits. Howard and Ruder (2018), section 3.2, on rates per layer. Loshchilov and Hutter (2019), "Decoupled Weight Decay
 # Regularization", section 2, for what that argument does at each step. The
 # [guide](../../curriculum/guides/full_finetuning.md) has the pros and cons of training every weight.
+
+# %% [markdown]
+# ## Take it with you
+#
+# [`lessons/examples/full_intermediate.py`](../examples/full_intermediate.py) has a rate per layer, frozen embeddings
+# and the best epoch in one plain file, without our helpers. Here it meets text messages, *spam* or *ham*:
+
+# %%
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=600)))
+kinds = spam.features["label"].int2str(list(spam["label"]))
+mine = lab.workspace / "my_texts.csv"
+pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)
+print(*mine.read_text(encoding="utf-8").splitlines()[:4], sep="\n")
+
+# %% [markdown]
+# ```bash
+# .venv/bin/python lessons/examples/full_intermediate.py --data my_texts.csv --output my_model --epochs 2
+# ```
+
+# %%
+import runpy
+import sys
+
+program = lab.root / "lessons" / "examples" / "full_intermediate.py"
+# What a terminal does with the line above; here the libraries are loaded already.
+sys.argv = [program.name, "--data", str(mine), "--output", str(lab.workspace / "my_model")]
+sys.argv += ["--epochs", settings.pick(smoke="1", cpu="2")]
+_ = runpy.run_path(str(program), run_name="__main__")
+
+# %% [markdown]
+# Few rows and many epochs are where its care pays. Have a file of your own? Give it two columns, `text` and `label`,
+# put its path into `mine`, and run the last cell again.

@@ -1791,3 +1791,34 @@ assert (mixed - wanted).norm() / wanted.norm() > 0.5
 # **Read.** Kalajdzievski's section 3, asking of each step which optimiser it holds for. Chen, Villar and Hayou (2026)
 # work out when the best rate depends on the rank and when it does not; your four powers are the shortest version of
 # it. Sheng and others (S-LoRA, 2023) serve thousands of adapters from one base.
+
+# %% [markdown]
+# ## Take it with you
+#
+# [`lessons/examples/lora_intermediate.py`](../examples/lora_intermediate.py) adapts every linear layer and merges at
+# the end, in one plain file, without our helpers. Here it meets text messages, *spam* or *ham*:
+
+# %%
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=600)))
+kinds = spam.features["label"].int2str(list(spam["label"]))
+mine = lab.workspace / "my_texts.csv"
+pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)
+print(*mine.read_text(encoding="utf-8").splitlines()[:4], sep="\n")
+
+# %% [markdown]
+# ```bash
+# .venv/bin/python lessons/examples/lora_intermediate.py --data my_texts.csv --output my_model
+# ```
+
+# %%
+import runpy
+import sys
+
+program = lab.root / "lessons" / "examples" / "lora_intermediate.py"
+# What a terminal does with the line above; here the libraries are loaded already.
+sys.argv = [program.name, "--data", str(mine), "--output", str(lab.workspace / "my_model")]
+_ = runpy.run_path(str(program), run_name="__main__")
+
+# %% [markdown]
+# What it saves is a plain model: nobody who loads it needs PEFT. Have a file of your own? Give it two columns, `text`
+# and `label`, put its path into `mine`, and run the last cell again.

@@ -1222,3 +1222,34 @@ assert lora / prompt == 100
 # **Read.** Lester et al., section 2 for the method, section 3 with figure 1 for model size, and section 7,
 # where the authors look at nearest words as well. Then Khashabi et al. (2022): they made prompts that solve a
 # task while their nearest words spell any text they liked, even the description of another task.
+
+# %% [markdown]
+# ## Take it with you
+#
+# [`lessons/examples/prompt_beginner.py`](../examples/prompt_beginner.py) trains a soft prompt for any labels in one
+# plain file, without our helpers. Here it meets text messages, *spam* or *ham*:
+
+# %%
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=300)))
+kinds = spam.features["label"].int2str(list(spam["label"]))
+mine = lab.workspace / "my_texts.csv"
+pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)
+print(*mine.read_text(encoding="utf-8").splitlines()[:4], sep="\n")
+
+# %% [markdown]
+# ```bash
+# .venv/bin/python lessons/examples/prompt_beginner.py --data my_texts.csv --output my_prompt
+# ```
+
+# %%
+import runpy
+import sys
+
+program = lab.root / "lessons" / "examples" / "prompt_beginner.py"
+# What a terminal does with the line above; here the libraries are loaded already.
+sys.argv = [program.name, "--data", str(mine), "--output", str(lab.workspace / "my_prompt")]
+_ = runpy.run_path(str(program), run_name="__main__")
+
+# %% [markdown]
+# Seven messages in eight are ham. Is the prompt better than saying so every time? Have a file of your own? Give it two
+# columns, `text` and `label`, put its path into `mine`, and run the last cell again.

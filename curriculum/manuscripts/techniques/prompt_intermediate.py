@@ -976,3 +976,34 @@ assert 2 < lead < 3
 # **Read.** Lester et al. (2021), section 3.2 with figure 3, on length and start; Li and Liang (2021), section 4 on
 # the method and its experiments on prefix length; Liu et al. (2021), section 3. The
 # [guide](../../curriculum/guides/prompt_tuning.md) compares soft prompts with the rest of the course.
+
+# %% [markdown]
+# ## Take it with you
+#
+# [`lessons/examples/prompt_intermediate.py`](../examples/prompt_intermediate.py) has prefix tuning, P-tuning and prompt
+# tuning of a classifier in one plain file, without our helpers. Here it meets text messages, *spam* or *ham*:
+
+# %%
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=400)))
+kinds = spam.features["label"].int2str(list(spam["label"]))
+mine = lab.workspace / "my_texts.csv"
+pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)
+print(*mine.read_text(encoding="utf-8").splitlines()[:4], sep="\n")
+
+# %% [markdown]
+# ```bash
+# .venv/bin/python lessons/examples/prompt_intermediate.py --data my_texts.csv --output my_prefix
+# ```
+
+# %%
+import runpy
+import sys
+
+program = lab.root / "lessons" / "examples" / "prompt_intermediate.py"
+# What a terminal does with the line above; here the libraries are loaded already.
+sys.argv = [program.name, "--data", str(mine), "--output", str(lab.workspace / "my_prefix")]
+_ = runpy.run_path(str(program), run_name="__main__")
+
+# %% [markdown]
+# `--kind` chooses one of the other two methods. Have a file of your own? Give it two columns, `text` and `label`, put
+# its path into `mine`, and run the last cell again.

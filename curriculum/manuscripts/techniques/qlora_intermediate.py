@@ -1522,3 +1522,44 @@ assert torch.allclose(x.grad, torch.ones(4, 64) @ bnb.dequantize_4bit(packed, st
 # **Read.** Dettmers and others (2023), sections 3 and 4, once more, with your own gap in hand: they find none between
 # four and sixteen bits, on models fifty times as large and more. The [QLoRA guide](../../curriculum/guides/qlora.md)
 # has the traps on one page.
+
+# %% [markdown]
+# ## Take it with you
+#
+# [`lessons/examples/qlora_intermediate.py`](../examples/qlora_intermediate.py) fine-tunes a chat model above four bits
+# in one plain file, without our helpers. Here it meets film reviews and the one word that says what their authors
+# thought:
+
+# %%
+import json
+
+from labhelpers import data
+
+reviews = data.load("sentiment").shuffle(seed=0).select(range(settings.pick(smoke=12, cpu=64)))
+lines = []
+for text, label in zip(reviews["text"], reviews["label"], strict=True):
+    asked = {"role": "user", "content": f"Positive or negative?\n\n{text}"}
+    said = {"role": "assistant", "content": reviews.features["label"].int2str(label)}
+    lines.append(json.dumps({"messages": [asked, said]}, ensure_ascii=False))
+mine = lab.workspace / "my_chats.jsonl"
+_ = mine.write_text("\n".join(lines) + "\n", encoding="utf-8")
+print(lines[0])
+
+# %% [markdown]
+# ```bash
+# .venv/bin/python lessons/examples/qlora_intermediate.py --data my_chats.jsonl --output my_chat
+# ```
+
+# %%
+import runpy
+import sys
+
+program = lab.root / "lessons" / "examples" / "qlora_intermediate.py"
+# What a terminal does with the line above; here the libraries are loaded already.
+sys.argv = [program.name, "--data", str(mine), "--output", str(lab.workspace / "my_chat")]
+_ = runpy.run_path(str(program), run_name="__main__")
+
+# %% [markdown]
+# It saves the adapter alone; the four bits are made from the base each time it is loaded. On a GPU the file takes paged
+# optimiser states and bfloat16 by itself. Have conversations of your own? One JSON object a line, as printed above; put
+# the path into `mine` and run the last cell again.

@@ -2174,3 +2174,41 @@ assert score("Lender puts up the cost of borrowing") == 0.0
 #
 # **Read.** Ritter and others, for why names in tweets are hard. Rajpurkar and others, section 6, for what exact match
 # hides. Kaushik and Lipton, for how much reading a reading test needs.
+
+# %% [markdown]
+# ## Take it with you
+#
+# [`lessons/examples/sft.py`](../examples/sft.py) is track B in one plain file: a chat model, a loss on the answers
+# only, the adapter merged at the end. It needs none of our helpers. Whatever you can write as question and answer, it
+# can learn from; here are film reviews and the one word that says what their authors thought:
+
+# %%
+import json
+
+reviews = data.load("sentiment").shuffle(seed=0).select(range(settings.pick(smoke=12, cpu=160)))
+lines = []
+for text, label in zip(reviews["text"], reviews["label"], strict=True):
+    asked = {"role": "user", "content": f"Positive or negative?\n\n{text}"}
+    said = {"role": "assistant", "content": reviews.features["label"].int2str(label)}
+    lines.append(json.dumps({"messages": [asked, said]}, ensure_ascii=False))
+mine = lab.workspace / "my_chats.jsonl"
+_ = mine.write_text("\n".join(lines) + "\n", encoding="utf-8")
+print(lines[0])
+
+# %% [markdown]
+# ```bash
+# .venv/bin/python lessons/examples/sft.py --data my_chats.jsonl --output my_chat
+# ```
+
+# %%
+import runpy
+import sys
+
+program = lab.root / "lessons" / "examples" / "sft.py"
+# What a terminal does with the line above; here the libraries are loaded already.
+sys.argv = [program.name, "--data", str(mine), "--output", str(lab.workspace / "my_chat")]
+_ = runpy.run_path(str(program), run_name="__main__")
+
+# %% [markdown]
+# *Wanted* and *Written* stand above each other: read them, do not trust the loss. Have conversations of your own? One
+# JSON object a line, as printed above the training; put the path into `mine` and run the last cell again.

@@ -2160,3 +2160,34 @@ assert error < 0.03 and (0.5 - 0.31) / error > 6
 # **Read.** The guides to [pitfalls](../../curriculum/guides/pitfalls.md) and
 # [troubleshooting](../../curriculum/guides/troubleshooting.md), now that you have met most of what they describe, and the
 # issue about inflated losses: how the makers of a library talk about a bug in it.
+
+# %% [markdown]
+# ## Take it with you
+#
+# [`lessons/examples/debug.py`](../examples/debug.py) takes the six looks in one plain file, without our helpers: at any
+# `Trainer`, yours too (`from debug import looks`). Here it looks at a training on text messages, *spam* or *ham*:
+
+# %%
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=200)))
+kinds = spam.features["label"].int2str(list(spam["label"]))
+mine = lab.workspace / "my_texts.csv"
+pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)
+print(*mine.read_text(encoding="utf-8").splitlines()[:4], sep="\n")
+
+# %% [markdown]
+# ```bash
+# .venv/bin/python lessons/examples/debug.py --data my_texts.csv
+# ```
+
+# %%
+import runpy
+import sys
+
+program = lab.root / "lessons" / "examples" / "debug.py"
+# What a terminal does with the line above; here the libraries are loaded already.
+sys.argv = [program.name, "--data", str(mine), "--output", str(lab.workspace / "debugging")]
+_ = runpy.run_path(str(program), run_name="__main__")
+
+# %% [markdown]
+# Read the six lines in their order. Which one would have caught each of today's faults? Have a file of your own? Give
+# it two columns, `text` and `label`, put its path into `mine`, and run the last cell again.
