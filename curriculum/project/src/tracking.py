@@ -1,0 +1,103 @@
+"""What every run of this project remembers: settings, code, data, curves and the adapter. Plain MLflow."""
+
+import contextlib
+import hashlib
+import os
+import subprocess
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import mlflow
+
+PICKLES = {".bin", ".pt", ".pkl"}  # whoever opens one of these runs the code inside
+
+
+def flat(params: dict) -> dict[str, str | int | float | bool]:
+    """Nested settings under dotted names: {"lora": {"r": 8}} becomes {"lora.r": 8}."""
+    found = {}
+    for name, value in params.items():
+        if isinstance(value, dict):
+            found |= {f"{name}.{inner}": each for inner, each in flat(value).items()}
+        elif isinstance(value, list):
+            found[f"{name}"] = ", ".join(map(str, value))
+        else:
+            found[f"{name}"] = value if isinstance(value, str | int | float | bool) else str(value)
+    return found
+
+
+def lineage(folder: str | Path = ".") -> dict[str, str]:
+    """Say which code, data and settings a run had: tags, "none" for what there is not."""
+    commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
+    return {
+        "git_commit": commit or "none",
+        "git_dirty": "none" if changes is None else str(changes != "").lower(),
+        "dvc_lock": _fingerprint(Path(folder) / "dvc.lock"),
+        "params": _fingerprint(Path(folder) / "params.yaml"),
+    }
+
+
+@contextlib.contextmanager
+def run(name: str, params: dict, folder: str | Path = ".") -> Iterator[mlflow.ActiveRun]:
+    """Open a run that knows its settings, its code and its data."""
+    tags, experiment = lineage(folder), _experiment(folder)
+    address = mlflow.get_tracking_uri()
+    if address.startswith("sqlite:///") and mlflow.get_experiment_by_name(experiment) is None:
+        files = Path(address.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
+        mlflow.create_experiment(experiment, artifact_location=files.as_uri())
+    mlflow.set_experiment(experiment)
+    with mlflow.start_run(run_name=name, tags=tags) as active:
+        mlflow.log_params(flat(params))
+        yield active
+
+
+def log_history(history: list[dict]) -> None:
+    """Log the numbers of a Trainer's `state.log_history`, each at its step, under the Trainer's names."""
+    for row in history:
+        numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
+        mlflow.log_metrics(numbers, step=numbers.pop("step"))
+
+
+def log_adapter(folder: str | Path) -> None:
+    """Keep an adapter's files below "adapter"; refuse pickles, and a folder without files."""
+    cure = "Save it with model.save_pretrained(folder), which writes safetensors, and log that folder."
+    files = [path for path in Path(folder).rglob("*") if path.is_file()]
+    for path in files:
+        if path.suffix in PICKLES:
+            raise ValueError(f"{path} is a pickle: whoever opens it runs the code inside. {cure}")
+    if not files:
+        raise FileNotFoundError(f"No adapter is in {folder}. {cure}")
+    mlflow.log_artifacts(str(folder), "adapter")
+
+
+def abandoned(hours: float = 12.0) -> list[str]:
+    """List the runs of this experiment that still say RUNNING though they began longer ago."""
+    before = int((time.time() - 3600 * hours) * 1000)  # MLflow counts milliseconds
+    running = f"attributes.status = 'RUNNING' and attributes.start_time < {before}"
+    found = mlflow.search_runs(experiment_names=[_experiment()], filter_string=running, output_format="list")
+    return [each.info.run_id for each in found]
+
+
+def close(run_ids: list[str]) -> None:
+    """Mark runs as KILLED, which is what they are."""
+    for run_id in run_ids:
+        mlflow.MlflowClient().set_terminated(run_id, "KILLED")
+
+
+def _experiment(folder: str | Path = ".") -> str:
+    """Point MLflow at the project's store and name its experiment; the environment may choose both."""
+    own = f"sqlite:///{(Path(folder).resolve() / 'mlflow.db').as_posix()}"
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or own)
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or Path(folder).resolve().name
+
+
+def _git(folder: str | Path, *command: str) -> str | None:
+    """Give what git answers, None where it refuses or is missing."""
+    with contextlib.suppress(OSError):
+        done = subprocess.run(["git", "-C", str(folder), *command], capture_output=True, text=True)
+        return done.stdout.strip() if done.returncode == 0 else None
+
+
+def _fingerprint(path: Path) -> str:
+    """Name a file's content; "none" for a file that is not there."""
+    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else "none"
