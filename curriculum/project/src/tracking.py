@@ -5,7 +5,6 @@ import hashlib
 import os
 import subprocess
 import time
-from collections.abc import Iterator
 from pathlib import Path
 
 import mlflow
@@ -19,10 +18,9 @@ def flat(params: dict) -> dict[str, str | int | float | bool]:
     for name, value in params.items():
         if isinstance(value, dict):
             found |= {f"{name}.{inner}": each for inner, each in flat(value).items()}
-        elif isinstance(value, list):
-            found[f"{name}"] = ", ".join(map(str, value))
         else:
-            found[f"{name}"] = value if isinstance(value, str | int | float | bool) else str(value)
+            text = ", ".join(map(str, value)) if isinstance(value, list) else str(value)
+            found[str(name)] = value if isinstance(value, str | int | float | bool) else text
     return found
 
 
@@ -38,12 +36,12 @@ def lineage(folder: str | Path = ".") -> dict[str, str]:
 
 
 @contextlib.contextmanager
-def run(name: str, params: dict, folder: str | Path = ".") -> Iterator[mlflow.ActiveRun]:
-    """Open a run that knows its settings, its code and its data."""
+def run(name: str, params: dict, folder: str | Path = "."):
+    """Open a run that knows its settings, its code and its data, and yield it."""
     tags, experiment = lineage(folder), _experiment(folder)
-    address = mlflow.get_tracking_uri()
-    if address.startswith("sqlite:///") and mlflow.get_experiment_by_name(experiment) is None:
-        files = Path(address.removeprefix("sqlite:///")).resolve().parent / "mlartifacts"
+    scheme, _, place = mlflow.get_tracking_uri().partition(":///")
+    if scheme == "sqlite" and mlflow.get_experiment_by_name(experiment) is None:
+        files = Path(place).resolve().parent / "mlartifacts"  # beside the database, wherever we run
         mlflow.create_experiment(experiment, artifact_location=files.as_uri())
     mlflow.set_experiment(experiment)
     with mlflow.start_run(run_name=name, tags=tags) as active:
@@ -55,16 +53,15 @@ def log_history(history: list[dict]) -> None:
     """Log the numbers of a Trainer's `state.log_history`, each at its step, under the Trainer's names."""
     for row in history:
         numbers = {name: value for name, value in row.items() if isinstance(value, int | float)}
-        mlflow.log_metrics(numbers, step=numbers.pop("step"))
+        mlflow.log_metrics({name: numbers[name] for name in numbers if name != "step"}, step=row["step"])
 
 
 def log_adapter(folder: str | Path) -> None:
     """Keep an adapter's files below "adapter"; refuse pickles, and a folder without files."""
     cure = "Save it with model.save_pretrained(folder), which writes safetensors, and log that folder."
     files = [path for path in Path(folder).rglob("*") if path.is_file()]
-    for path in files:
-        if path.suffix in PICKLES:
-            raise ValueError(f"{path} is a pickle: whoever opens it runs the code inside. {cure}")
+    if pickles := [path for path in files if path.suffix in PICKLES]:
+        raise ValueError(f"{pickles[0]} is a pickle: whoever opens it runs the code inside. {cure}")
     if not files:
         raise FileNotFoundError(f"No adapter is in {folder}. {cure}")
     mlflow.log_artifacts(str(folder), "adapter")
@@ -72,7 +69,7 @@ def log_adapter(folder: str | Path) -> None:
 
 def abandoned(hours: float = 12.0) -> list[str]:
     """List the runs of this experiment that still say RUNNING though they began longer ago."""
-    before = int((time.time() - 3600 * hours) * 1000)  # MLflow counts milliseconds
+    before = int(1000 * (time.time() - 3600 * hours))  # MLflow counts milliseconds
     running = f"attributes.status = 'RUNNING' and attributes.start_time < {before}"
     found = mlflow.search_runs(experiment_names=[_experiment()], filter_string=running, output_format="list")
     return [each.info.run_id for each in found]
@@ -86,9 +83,9 @@ def close(run_ids: list[str]) -> None:
 
 def _experiment(folder: str | Path = ".") -> str:
     """Point MLflow at the project's store and name its experiment; the environment may choose both."""
-    own = f"sqlite:///{(Path(folder).resolve() / 'mlflow.db').as_posix()}"
-    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or own)
-    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or Path(folder).resolve().name
+    home = Path(folder).resolve().as_posix()
+    mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home}/mlflow.db")
+    return os.environ.get("MLFLOW_EXPERIMENT_NAME") or Path(home).name
 
 
 def _git(folder: str | Path, *command: str) -> str | None:
