@@ -19,6 +19,7 @@ _PUBLIC = {
     "models": "models",
     "planner": "models.planner",
     "plots": "display.plots",
+    "production": "production",
     "progress": "progress",
     "project": "lesson.project",
     "quiz": "lesson.quiz",

@@ -1,1 +1,6 @@
-"""A model outside the notebook: served, loaded, watched, compared. Weeks 3 and 4 and the production path build here."""
+"""A model outside the notebook: the project of Weeks 3 and 4, made, judged and rebuilt."""
+
+from .checks import check
+from .scaffold import fill, home, new, reference
+
+__all__ = ["check", "fill", "home", "new", "reference"]

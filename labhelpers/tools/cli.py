@@ -20,6 +20,8 @@ app = typer.Typer(
 )
 progress_app = typer.Typer(help="Show where you stand; update, pack and bring back your own files.")
 app.add_typer(progress_app, name="progress")
+project_app = typer.Typer(help="Make and judge the project of Weeks 3 and 4.", no_args_is_help=True)
+app.add_typer(project_app, name="project")
 
 
 @app.command()
@@ -335,6 +337,54 @@ def export(
     from ..progress import summary
 
     summary.export(file, name, yes)
+
+
+@project_app.command()
+def new(
+    folder: Annotated[
+        Path, typer.Argument(help="Where; a folder that is not there yet, outside any git repository.")
+    ],
+    task: Annotated[
+        str, typer.Option(help="classify: a label for each text. generate: answers.")
+    ] = "classify",
+    data: Annotated[
+        Path | None, typer.Option(help="Your own raw .csv or .jsonl; the course's if omitted.")
+    ] = None,
+    at: Annotated[
+        str, typer.Option(help="The day you begin at; what earlier days fill is filled.")
+    ] = "day11",
+) -> None:
+    """Make a project with git and DVC, and with gaps for you to fill."""
+    from .. import production
+
+    made = production.new(folder, task, data, at)
+    typer.echo(f"Your project: {made}. It has one commit. What is to be written: lab project check {made}")
+
+
+@project_app.command()
+def check(
+    folder: Annotated[Path, typer.Argument(help="Your project; this folder if omitted.")] = Path(),
+    day: Annotated[str | None, typer.Option(help="Only what this day fills, such as day13.")] = None,
+    fresh_clone: Annotated[
+        bool, typer.Option("--fresh-clone", help="Also rebuild everything in a clone and compare.")
+    ] = False,
+) -> None:
+    """Run what you wrote, in a copy, and say what is wrong first; nothing of yours is changed."""
+    from .. import production
+
+    if not production.check(folder, day, fresh_clone):
+        raise typer.Exit(1)
+
+
+@project_app.command()
+def reference(
+    file: Annotated[str, typer.Argument(help="The file, such as src/files.py.")],
+    folder: Annotated[Path, typer.Option(help="Your project.")] = Path(),
+) -> None:
+    """Show our version of a file, after an attempt of yours."""
+    from .. import production
+
+    typer.echo(production.reference(folder, file))
 
 
 @app.command()

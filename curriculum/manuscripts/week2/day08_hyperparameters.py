@@ -2121,13 +2121,13 @@ assert 0.5 < 1 - 0.95 ** 15 < 0.56
 #
 # [`lessons/examples/tune.py`](../examples/tune.py) is today's routine in one plain file: Optuna searches, a pruner
 # gives up early, and rows and seeds that the search never saw judge the result against the usual recipe. It needs none
-# of our helpers. Here it meets text messages, *spam* or *ham*, with a small budget:
+# of our helpers. Here it meets the headlines of BBC articles, one of five subjects each, with a small budget:
 
 # %%
-spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=400)))
-kinds = spam.features["label"].int2str(list(spam["label"]))
+news = data.load("topics").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=400)))
+kinds = news.features["label"].int2str(list(news["label"]))
 mine = lab.workspace / "my_texts.csv"
-pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)
+pd.DataFrame({"text": news["headline"], "label": kinds}).to_csv(mine, index=False)
 print(*mine.read_text(encoding="utf-8").splitlines()[:4], sep="\n")
 
 # %% [markdown]

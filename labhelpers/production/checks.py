@@ -1,0 +1,309 @@
+"""Judges a learner's project by running what they wrote; each reply names the first thing that is wrong."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from ..core.settings import LabError
+from . import rebuild, scaffold, trial
+
+Problem = str | None
+MARKS = {"right": "✔", "wrong": "✘", "open": "○"}
+
+
+@dataclass(frozen=True)
+class Finding:
+    """What was found about one piece of the project."""
+
+    day: str
+    file: str
+    piece: str
+    state: str  # "right", "wrong" or "open": still as delivered
+    problem: str = ""
+
+
+def check(folder: str | Path, day: str | None = None, fresh_clone: bool = False) -> bool:
+    """Judge a project and print a line for each piece; nothing in it is changed.
+
+    Args:
+        folder: a project that `new` made.
+        day: only what this day fills, such as "day13"; all if omitted.
+        fresh_clone: also clone it into an empty folder, run the whole pipeline there, and compare the metrics.
+
+    Returns:
+        Whether nothing is wrong (what is not written yet is not wrong).
+
+    Raises:
+        LabError: when there is no project in the folder.
+    """
+    found = findings(folder, day)
+    for one in found:
+        print(f"{MARKS[one.state]} {one.file} · {one.piece}" + (f": {one.problem}" if one.problem else ""))
+    problem = rebuild.problem(Path(folder)) if fresh_clone else None
+    if fresh_clone:
+        print(f"✘ fresh clone: {problem}" if problem else "✔ fresh clone: rebuilt, with the same result")
+    return not problem and all(one.state != "wrong" for one in found)
+
+
+def findings(folder: str | Path, day: str | None = None) -> list[Finding]:
+    """Judge each piece in a copy of the project."""
+    folder = Path(folder).expanduser()
+    if not (folder / "dvc.yaml").is_file():
+        raise LabError(f"{folder} holds no project (no dvc.yaml). Make one: lab project new {folder}")
+    untouched = set(scaffold.open_pieces(folder))
+    with trial.copied(folder) as copy:
+        return [_judge(copy, piece, untouched) for piece in PIECES if day in (None, piece.day)]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A gap of the project, and how to judge what stands there."""
+
+    day: str
+    file: str
+    name: str
+    judge: Callable[[Path], Problem]
+
+
+def _judge(copy: Path, piece: Piece, untouched: set[tuple[str, str]]) -> Finding:
+    if (piece.file, piece.name) in untouched:
+        return Finding(piece.day, piece.file, piece.name, "open", "not written yet")
+    try:
+        problem = piece.judge(copy)
+    except trial.Trouble as trouble:
+        problem = str(trouble)
+    return Finding(piece.day, piece.file, piece.name, "wrong" if problem else "right", problem or "")
+
+
+def _first(found: dict[str, Any], *expected: tuple[str, Any, str]) -> Problem:
+    """The sentence of the first value that is not what it should be."""
+    return next((sentence for name, wanted, sentence in expected if found.get(name) != wanted), None)
+
+
+def written(copy: Path) -> Problem:
+    """`files.write` replaces in one step."""
+    code = """
+import os, pathlib
+from src import files
+found, place = {}, pathlib.Path("probe") / "deep" / "a.txt"
+files.write(place, "one")
+found["made"] = place.is_file() and place.read_text(encoding="utf-8") == "one"
+files.write(place, "zwei \\u00e4")
+found["second"] = place.read_text(encoding="utf-8")
+found["alone"] = [path.name for path in place.parent.iterdir()]
+def killed(*args, **options):
+    raise KeyboardInterrupt
+os.replace = os.rename = pathlib.Path.replace = pathlib.Path.rename = killed
+try:
+    files.write(place, "three")
+    found["moved"] = False
+except KeyboardInterrupt:
+    found["moved"] = True
+found["kept"] = place.read_text(encoding="utf-8") if place.is_file() else None
+"""
+    found = trial.answer(copy, code)
+    return _first(
+        found,
+        ("made", True, "it does not write the file, or not in a folder that is not there yet."),
+        ("second", "zwei ä", "a second call does not replace the text (write it as UTF-8)."),
+        ("moved", True, "it writes into the file itself: a kill leaves half of it. Write beside it, then os.replace."),
+        ("kept", "zwei ä", "a kill just before the move has already lost the old text."),
+        ("alone", ["a.txt"], "something is left beside the file when it is done."),
+    )  # fmt: skip
+
+
+def explained(copy: Path) -> Problem:
+    """`config.explain` names the key and what to write."""
+    code = """
+from pydantic import ValidationError
+from src import config
+good = {"learning_rate": 1e-3, "epochs": 1.0, "batch_size": 8, "lora_r": 8, "lora_alpha": 16, "lora_dropout": 0.0,
+        "seed": 0}
+def told(**change):
+    values = {key: value for key, value in (good | change).items() if value is not None}
+    try:
+        config.Finetune.model_validate(values)
+    except ValidationError as error:
+        problem = dict(error.errors()[0], loc=("finetune", *error.errors()[0]["loc"]))
+        said = config.explain(problem)
+        return said if isinstance(said, str) else repr(said)
+found = [told(learning_rat=1.0), told(seed=None), told(learning_rate="2e-4"), told(lora_r=-3)]
+"""
+    unknown, missing, text, negative = trial.answer(copy, code)
+    for said, key in zip(
+        (unknown, missing, text, negative), ("learning_rat", "seed", "learning_rate", "lora_r"), strict=True
+    ):
+        if f"finetune.{key}" not in said:
+            return (
+                f"for a mistake in finetune.{key} it says {said!r}. Name the key, with its section and a dot."
+            )
+    if "\n" in unknown + missing + text + negative:
+        return "it says more than one line. One line is read, five are not."
+    if "2e-4" not in text or (text.count("2") < 2 and "dot" not in text):
+        return f"for the text '2e-4' it says {text!r}. Show what was found, and how the number is written."
+    if (
+        len(
+            {
+                said.replace(key, "")
+                for said, key in ((unknown, "learning_rat"), (missing, "seed"), (negative, "lora_r"))
+            }
+        )
+        < 3
+    ):
+        return "it says the same of an unknown key, a missing one and a wrong value. Each has another cure."
+    return (
+        None if "-3" in negative else f"for lora_r = -3 it says {negative!r}. Show the value that was found."
+    )
+
+
+def cleaned(copy: Path) -> Problem:
+    """`prepare.clean` leaves out empty rows and copies."""
+    code = """
+import pandas as pd
+from src.data import prepare_finetuning_data as prepare
+rows = [("Good film", "a"), ("  ", "a"), ("good  FILM", "b"), ("Bad film", "b"), ("fine", ""), ("fine", "b")]
+table = pd.DataFrame(rows, columns=["text", "label"])
+before = table.copy()
+kept = prepare.clean(table)
+chat = lambda ask, say: [{"role": "user", "content": ask}, {"role": "assistant", "content": say}]
+talks = pd.DataFrame({"messages": [chat("Why?", "So."), chat("why?", "Because."), chat("How?", "Thus.")]})
+found = {"table": isinstance(kept, pd.DataFrame), "same": table.equals(before), "texts": list(kept["text"]),
+         "labels": list(kept["label"]), "talks": len(prepare.clean(talks))}
+"""
+    found = trial.answer(copy, code)
+    texts = found.get("texts", [])
+    if "  " in texts or "" in found.get("labels", []):
+        return "an empty text, or a row without a label, is still there."
+    if "good  FILM" in texts and "Good film" in texts:
+        return "'Good film' and 'good  FILM' are both still there. Compare what `key` gives, not the texts."
+    return _first(
+        found,
+        ("texts", ["Good film", "Bad film", "fine"], f"it keeps {texts}. The first of equal texts stays, in the old order."),
+        ("labels", ["a", "b", "b"], "the labels no longer belong to their texts."),
+        ("talks", 2, "it cannot tell copies among conversations. `key` knows both forms."),
+        ("same", True, "it changes the table that it was given."),
+    )  # fmt: skip
+
+
+SPLITS = """
+import json, pathlib
+folder = pathlib.Path("data/finetuning")
+folder.mkdir(parents=True, exist_ok=True)
+for part in ("train", "validation", "test"):
+    (folder / f"{part}.jsonl").write_text(json.dumps({"text": part, "label": "a"}) + "\\n", encoding="utf-8")
+from src import config
+from src.models import checkpoints
+chosen = config.load(pathlib.Path("params.yaml"))
+def other(section, **change):
+    return chosen.model_copy(update={section: getattr(chosen, section).model_copy(update=change)})
+"""
+
+
+def fingerprinted(copy: Path) -> Problem:
+    """`checkpoints.fingerprint` changes with settings and data, and with nothing else."""
+    code = f"""{SPLITS}
+first = checkpoints.fingerprint(chosen)
+found = {{"text": isinstance(first, str) and len(first) > 5, "again": checkpoints.fingerprint(chosen) == first,
+  "rate": checkpoints.fingerprint(other("finetune", learning_rate=0.5)) != first,
+  "base": checkpoints.fingerprint(other("model", base="another")) != first,
+  "judge": checkpoints.fingerprint(other("evaluate", resamples=777)) == first}}
+for part in ("train", "validation"):
+    path = folder / f"{{part}}.jsonl"
+    kept = path.read_bytes()
+    path.write_bytes(kept.replace(b'"a"', b'"b"'))
+    found[part] = checkpoints.fingerprint(chosen) != first
+    path.write_bytes(kept)
+"""
+    return _first(
+        trial.answer(copy, code),
+        ("text", True, "it gives no text, or a very short one."),
+        ("again", True, "two calls give two fingerprints. Python's own hash() does that between processes, too."),
+        ("rate", True, "another learning rate has the same fingerprint: a run would go on from a stranger's checkpoint."),
+        ("base", True, "another base model has the same fingerprint."),
+        ("train", True, "other training texts of the same length have the same fingerprint."),
+        ("validation", True, "other validation texts have the same fingerprint."),
+        ("judge", True, "it changes with evaluate.resamples, which no training reads."),
+    )  # fmt: skip
+
+
+def resumed(copy: Path) -> Problem:
+    """`checkpoints.last_checkpoint` finds the newest whole one."""
+    code = """
+import pathlib
+from src.models import checkpoints
+place = pathlib.Path("probe-checkpoints")
+found = {"none": checkpoints.last_checkpoint(place)}
+for step, state in ((9, "{}"), (10, "{}"), (20, None), (30, "")):
+    (place / f"checkpoint-{step}").mkdir(parents=True)
+    if state is not None:
+        (place / f"checkpoint-{step}" / "trainer_state.json").write_text(state)
+last = checkpoints.last_checkpoint(place)
+found["last"] = pathlib.Path(last).name if last else None
+found["type"] = type(last).__name__
+"""
+    found = trial.answer(copy, code)
+    replies = {
+        "checkpoint-20": "it takes checkpoint-20, whose trainer_state.json was never written: the kill came first.",
+        "checkpoint-30": "it takes checkpoint-30, whose trainer_state.json is empty: the kill came in the middle.",
+        "checkpoint-9": "it takes checkpoint-9 before checkpoint-10. As text, 9 is larger than 10.",
+    }
+    if found["none"] is not None:
+        return "where there is no checkpoint it should give None."
+    if found["last"] != "checkpoint-10":
+        return replies.get(found["last"], f"of 9, 10 and two unfinished ones it takes {found['last']}.")
+    return None if found["type"] == "str" else "give the path as text: Trainer wants a str."
+
+
+def compared(copy: Path) -> Problem:
+    """`summary.measured` pairs the two models' answers."""
+    code = """
+import numpy as np, pandas as pd
+from src.evaluation import summary
+draw = np.random.default_rng(0)
+easy = draw.random(400) < 0.5
+score = np.where(draw.random(400) < 0.02, ~easy, easy).astype(float)
+base = np.where(draw.random(400) < 0.02, ~easy, easy).astype(float)
+table = pd.DataFrame({"score": score, "baseline_score": base})
+one = summary.measured(table, 500)
+paired = summary.interval(score - base, 500)
+found = {"given": sorted(one), "score": abs(one["score"] - score.mean()) < 1e-9,
+  "gain": abs(one["gain"] - (score - base).mean()) < 1e-9, "n": one["examples"] == 400,
+  "plain": all(type(value) in (int, float) for value in one.values()),
+  "inside": one["score_low"] < score.mean() < one["score_high"],
+  "paired": abs(one["gain_high"] - one["gain_low"] - (paired[1] - paired[0])) < 0.01}
+"""
+    keys = ["baseline", "examples", "gain", "gain_high", "gain_low", "score", "score_high", "score_low"]
+    found = trial.answer(copy, code)
+    if found.get("given") != keys:
+        return f"its keys are {found.get('given')}. Wanted: {', '.join(keys)}."
+    return _first(
+        found,
+        ("plain", True, "its values are not plain numbers: json cannot write NumPy's. Wrap them in float()."),
+        ("score", True, "`score` is not the mean of the column."),
+        ("gain", True, "`gain` is not the mean difference, fine-tuned minus baseline."),
+        ("n", True, "`examples` is not the number of rows."),
+        ("inside", True, "the interval of the score does not hold the score."),
+        ("paired", True, "the interval of the gain is not that of the differences, item by item. Both models answered the same items."),
+    )  # fmt: skip
+
+
+def staged(stage: str) -> Callable[[Path], Problem]:
+    """A stage of dvc.yaml declares what its script reads and makes."""
+
+    def judge(copy: Path) -> Problem:
+        return rebuild.undeclared(copy, stage)
+
+    return judge
+
+
+PIECES = [
+    Piece("day12", "dvc.yaml", "finetune_model", staged("finetune_model")),
+    Piece("day13", "src/files.py", "write", written),
+    Piece("day13", "src/config.py", "explain", explained),
+    Piece("day13", "src/data/prepare_finetuning_data.py", "clean", cleaned),
+    Piece("day13", "src/models/checkpoints.py", "fingerprint", fingerprinted),
+    Piece("day13", "src/models/checkpoints.py", "last_checkpoint", resumed),
+    Piece("day13", "src/evaluation/summary.py", "measured", compared),
+    Piece("day14", "dvc.yaml", "evaluate_model", staged("evaluate_model")),
+]

@@ -1,0 +1,268 @@
+"""The project of Weeks 3 and 4: made without harm, judged by what it does, rebuilt by a stranger."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from labhelpers import production
+from labhelpers.core.settings import LabError, current
+from labhelpers.production import checks, rebuild, scaffold, trial
+
+DAYS = [f"day{number}" for number in range(11, 17)]
+ALL_FILES = [path.relative_to(scaffold.source()).as_posix() for path in scaffold._sources()]
+
+
+@pytest.fixture(scope="module")
+def untouched(tmp_path_factory):
+    """A project as somebody gets it on Day 11."""
+    return production.new(tmp_path_factory.mktemp("place") / "mine")
+
+
+@pytest.fixture
+def solved(untouched, tmp_path):
+    """A copy of it with every gap filled by ours."""
+    import shutil
+
+    folder = tmp_path / "solved"
+    shutil.copytree(untouched, folder)
+    scaffold.fill(folder)
+    return folder
+
+
+def git(folder, *command):
+    return subprocess.run(["git", *command], cwd=folder, capture_output=True, text=True, check=True).stdout
+
+
+def dvc(folder, *command):
+    done = trial.run(folder, [*rebuild.DVC, *command], 600)
+    assert not done.returncode, done.stdout + done.stderr
+    return done.stdout
+
+
+def test_a_new_project_is_one_commit_with_the_raw_data_in_dvc(untouched):
+    assert git(untouched, "log", "--format=%s").split("\n")[0] == "Start the project"
+    assert not git(untouched, "status", "--porcelain")
+    tracked = git(untouched, "ls-files").split()
+    assert "data/raw/sentences.csv.dvc" in tracked and "data/raw/sentences.csv" not in tracked
+    assert (untouched / "data/raw/sentences.csv").is_file()
+
+
+def test_somebody_whom_git_does_not_know_keeps_a_blank_identity(tmp_path, monkeypatch, capsys):
+    for name in ("GIT_AUTHOR_EMAIL", "GIT_COMMITTER_EMAIL", "EMAIL"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("GIT_CONFIG_GLOBAL", str(tmp_path / "none"))
+    monkeypatch.setenv("GIT_CONFIG_NOSYSTEM", "1")
+    made = production.new(tmp_path / "project")
+    assert "git config user.name" in capsys.readouterr().out
+    assert not (tmp_path / "none").exists() and "Course learner" in git(made, "log", "--format=%an")
+
+
+def test_nothing_is_made_where_something_is(tmp_path):
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "note.txt").write_text("mine", encoding="utf-8")
+    with pytest.raises(LabError, match="Name another folder"):
+        production.new(tmp_path / "mine")
+    assert [path.name for path in (tmp_path / "mine").iterdir()] == ["note.txt"]
+
+
+@pytest.mark.parametrize(
+    ("options", "told"),
+    [
+        ({"task": "translate"}, "classify, generate"),
+        ({"at": "day7"}, "day11 to day20"),
+        ({"data": "nowhere.csv"}, "nowhere.csv is no"),
+    ],
+)
+def test_a_wrong_wish_is_told_and_nothing_made(tmp_path, options, told):
+    with pytest.raises(LabError, match=re.escape(told)):
+        production.new(tmp_path / "mine", **options)
+    assert not (tmp_path / "mine").exists()
+
+
+def test_never_inside_another_repository():
+    with pytest.raises(LabError, match="outside of it"):
+        production.new(current().root / "workspace-project")
+
+
+@pytest.mark.parametrize("at", [*DAYS, None])
+@pytest.mark.parametrize("name", ALL_FILES)
+def test_each_file_can_be_read_on_each_day(name, at):
+    text = scaffold.render((scaffold.source() / name).read_text(encoding="utf-8"), at)
+    assert "<gap" not in text and "solution>" not in text
+    if name.endswith(".py"):
+        compile(text, name, "exec")
+    if at is None:
+        assert "..." not in re.sub(r'""".*?"""|"[^"\n]*"', "", text, flags=re.S)
+
+
+def test_what_is_not_written_is_not_wrong(untouched, capsys):
+    found = checks.findings(untouched)
+    assert {one.state for one in found} == {"open"} and len(found) == len(checks.PIECES)
+    assert production.check(untouched) and "not written yet" in capsys.readouterr().out
+
+
+def test_every_gap_is_judged():
+    gaps = {piece for name in ALL_FILES for piece in _pieces(name)}
+    assert gaps == {(piece.file, piece.name) for piece in checks.PIECES} | {(".gitignore", "models")}
+
+
+def _pieces(name):
+    for _, stub, _ in scaffold.gaps(scaffold.source() / name):
+        yield name, re.search(r"(?:def )?(\w+)[(:/]", stub)[1]
+
+
+def test_our_own_answers_pass(solved):
+    found = checks.findings(solved)
+    assert {one.state for one in found} == {"right"}, [one for one in found if one.problem]
+
+
+def test_filling_leaves_what_somebody_wrote(untouched, tmp_path):
+    import shutil
+
+    folder = tmp_path / "mine"
+    shutil.copytree(untouched, folder)
+    path = folder / "src/files.py"
+    path.write_text(path.read_text().replace("    ...", "    path.write_text(text)"), encoding="utf-8")
+    changed = scaffold.fill(folder)
+    assert "src/files.py" not in changed and "path.write_text(text)" in path.read_text(encoding="utf-8")
+
+
+def test_our_version_is_shown_after_an_attempt(untouched, solved):
+    with pytest.raises(LabError, match="Try once"):
+        production.reference(untouched, "src/files.py")
+    assert "os.replace" in production.reference(solved, "src/files.py")
+    with pytest.raises(LabError, match=r"src/config\.py"):
+        production.reference(solved, "src/none.py")
+
+
+# What people write instead, and words of the reply. (file, ours, theirs, reply)
+WRONG = [
+    ("src/files.py", "    os.replace(part, path)\n", "    shutil.copy(part, path)\n    part.unlink()\n", "writes into the file itself"),
+    ("src/files.py", "    path.parent.mkdir(parents=True, exist_ok=True)\n    part = path.with", "    part = path.with", "It stopped: FileNotFoundError"),
+    ("src/files.py", "    part = path.with_name(f\".{path.name}.part\")", "    part = path.with_name(f\".{path.name}.part\")\n    path.unlink(missing_ok=True)", "already lost the old text"),
+    ("src/config.py", 'key, found = ".".join(map(str, problem["loc"]))', 'key, found = problem["loc"][-1]', "Name the key"),
+    ("src/config.py", 'return f"{key} is missing. Add it."', 'return f"{key} is wrong.\\nSee src/config.py."', "more than one line"),
+    ("src/data/prepare_finetuning_data.py", '(keys != "") & ~keys.duplicated()', '(keys != "") & ~keys.duplicated(keep="last")', "The first of equal texts stays"),
+    ("src/data/prepare_finetuning_data.py", '(keys != "") & ~keys.duplicated()', '(keys != "") & ~table.duplicated()', "Compare what `key` gives"),
+    ("src/data/prepare_finetuning_data.py", '(keys != "") & ~keys.duplicated()', '~table["text"].str.lower().str.split().str.join(" ").duplicated() & (keys != "")', "KeyError"),
+    ("src/models/checkpoints.py", 'for part in ("train", "validation")]\n    return hashlib', 'for part in ("train",)]\n    return hashlib', "other validation texts"),
+    ("src/models/checkpoints.py", 'chosen.model_dump_json(include={"task", "model", "finetune"})', "chosen.model_dump_json()", "evaluate.resamples"),
+    ("src/models/checkpoints.py", ".read_bytes() for part", ".stat().st_size.to_bytes(8) for part", "other training texts"),
+    ("src/models/checkpoints.py", "if path.stat().st_size]", "]", "checkpoint-30"),
+    ("src/models/checkpoints.py", 'key=lambda path: int(path.name.partition("-")[2])', "key=str", "As text, 9 is larger than 10"),
+    ("src/evaluation/summary.py", '"gain": float(gain.mean())', '"gain": gain.mean()', "plain numbers"),
+    ("src/evaluation/summary.py", "gain_low, gain_high = interval(gain, resamples)", "gain_low, gain_high = (float(end - table.baseline_score.mean()) for end in (low, high))", "item by item"),
+    ("dvc.yaml", "      - src/tracking.py\n", "", "reads src/tracking.py"),
+    ("dvc.yaml", "params: [task, model, finetune]", "params: [task, model, finetune, evaluate]", "never uses"),
+    ("dvc.yaml", "params: [task, model, finetune]", "params: [task, finetune]", "uses model"),
+    ("dvc.yaml", "outs: [models/adapter]", "outs: []", "makes models/adapter"),
+    ("dvc.yaml", "      - data/finetuning/validation.jsonl\n", "      - data/finetuning/validation.jsonl\n      - data/finetuning/test.jsonl\n", "test split"),
+    ("dvc.yaml", "params: [task, model, evaluate]", "params: [task, evaluate]", "uses model"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("name", "ours", "theirs", "reply"), WRONG)
+def test_a_wrong_answer_gets_its_own_reply(solved, name, ours, theirs, reply):
+    path = solved / name
+    text = path.read_text(encoding="utf-8")
+    assert ours in text
+    path.write_text(text.replace(ours, theirs, 1), encoding="utf-8")
+    judged = [checks._judge(solved, piece, set()) for piece in checks.PIECES if piece.file == name]
+    problems = [one.problem for one in judged if one.state == "wrong"]
+    assert any(reply in problem for problem in problems), problems
+
+
+def test_an_endless_answer_is_stopped(solved, monkeypatch):
+    path = solved / "src/models/base.py"
+    path.write_text("while True: pass\n", encoding="utf-8")
+    monkeypatch.setattr(trial, "SECONDS", 8)
+    piece = next(piece for piece in checks.PIECES if piece.name == "last_checkpoint")
+    with pytest.raises(trial.Trouble, match="stopped after"):
+        trial.answer(solved, "from src.models import base\nfound = 1", 5)
+    assert piece.day == "day13"
+
+
+def test_the_planted_fault_shows_in_a_fresh_clone_alone(untouched, tmp_path):
+    import shutil
+
+    folder = tmp_path / "mine"
+    shutil.copytree(untouched, folder)
+    ignored = (folder / ".gitignore").read_text(encoding="utf-8")
+    scaffold.fill(folder)
+    (folder / ".gitignore").write_text(ignored, encoding="utf-8")
+    (folder / "metrics.json").write_text("{}", encoding="utf-8")
+    assert "in no commit" in rebuild.problem(folder)
+    git(folder, "add", "--all"), git(folder, "commit", "-qm", "All of it")
+    assert "is here and not in git: it is ignored by .gitignore:2:models/" in rebuild.problem(folder)
+
+
+def test_an_absolute_path_is_found(solved):
+    path = solved / "params.yaml"
+    text = path.read_text(encoding="utf-8").replace("raw: data/raw", f"raw: {solved}/data/raw")
+    path.write_text(text, encoding="utf-8")
+    git(solved, "add", "--all"), git(solved, "commit", "-qm", "My own path")
+    assert "params.yaml holds the path of this very folder" in rebuild.problem(solved)
+
+
+@pytest.mark.parametrize("task", ["classify", pytest.param("generate", marks=pytest.mark.heavy)])
+def test_the_pipeline_rebuilds_from_a_fresh_clone(tmp_path, task):
+    folder = production.new(tmp_path / "project", task, at="day15")
+    dvc(folder, "repro")
+    found = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    assert found["score_low"] <= found["score"] <= found["score_high"] and found["examples"] > 3
+    assert "% interval" in (folder / "report.md").read_text(encoding="utf-8")
+    assert dvc(folder, "repro").count("_model' didn't change, skipping") == 2
+    git(folder, "add", "--all"), git(folder, "commit", "-qm", "First result")
+    assert rebuild.problem(folder) is None
+    path = folder / "params.yaml"
+    path.write_text(path.read_text().replace("resamples: 2000", "resamples: 500"), encoding="utf-8")
+    told = dvc(folder, "repro", "--dry")
+    assert "Stage 'finetune_model' didn't change" in told and "Running stage 'evaluate_model'" in told
+
+
+def test_a_file_of_ones_own_is_taken(tmp_path):
+    own = tmp_path / "mine.csv"
+    rows = [
+        f'"{word} number {number}",{label}'
+        for number in range(30)
+        for word, label in (("good", "yes"), ("bad", "no"))
+    ]
+    own.write_text("\n".join(["text,label", *rows]) + "\n", encoding="utf-8")
+    folder = production.new(tmp_path / "project", data=own, at="day15")
+    done = trial.run(folder, [sys.executable, "-m", "src.data.prepare_finetuning_data"])
+    assert "36 for train, 9 for validation, 15 for test" in done.stderr, done.stderr
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "told"),
+    [
+        ("learning_rate: 1.0e-3", "learning_rate: 1e-3", "2.0e-4"),
+        ("raw: data/raw/sentences.csv", "raw: data/raw/none.csv", "prepare.raw"),
+        ("task: classify", "task: [classify", "not YAML"),
+    ],
+)
+def test_bad_settings_end_in_one_line(solved, old, new, told):
+    path = solved / "params.yaml"
+    text = path.read_text(encoding="utf-8")
+    assert old in text
+    path.write_text(text.replace(old, new), encoding="utf-8")
+    done = trial.run(solved, [sys.executable, "-m", "src.data.prepare_finetuning_data"])
+    assert done.returncode == 2 and told in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+def test_the_pins_are_those_of_the_course():
+    locked = (current().root / "requirements.lock").read_text(encoding="utf-8").lower()
+    for line in (scaffold.source() / "requirements.txt").read_text(encoding="utf-8").split():
+        assert re.search(rf"^{re.escape(line.lower())}[ ;\\]", locked, re.M) or line.startswith("torch=="), (
+            line
+        )
+
+
+def test_the_project_imports_nothing_of_the_course():
+    for path in scaffold.source().rglob("*.py"):
+        assert not re.search(r"^\s*(from|import) labhelpers", path.read_text(encoding="utf-8"), re.M), path
+    assert Path(scaffold.source() / "src").is_dir()
