@@ -71,6 +71,24 @@ def new(
     return folder
 
 
+def ready(at: str, task: str = "classify") -> Path:
+    """Open the learner's project for a day: made if there is none, earlier gaps filled where they are untouched.
+
+    Args:
+        at: lesson id, such as "day14".
+        task: "classify" or "generate", for a project that is made now.
+
+    Returns:
+        The project's folder, `home()`; what somebody wrote in it stays.
+    """
+    folder = home()
+    if not (folder / "dvc.yaml").is_file():
+        print(f"A project for you, as it stands at the start of {at}: {new(folder, task, at=at)}")
+    elif filled := fill(folder, at):
+        print(f"Untouched until now, filled by ours: {', '.join(filled)}.")
+    return folder
+
+
 def render(text: str, at: str | None) -> str:
     """Fill the gaps of days before `at` and leave our stub in the others; None fills all."""
     return GAP.sub(lambda gap: _filled(gap) if at is None or gap["day"] < at else _stub(gap), text)

@@ -131,6 +131,17 @@ def test_filling_leaves_what_somebody_wrote(untouched, tmp_path):
     assert "src/files.py" not in changed and "path.write_text(text)" in path.read_text(encoding="utf-8")
 
 
+def test_a_day_opens_the_project_and_keeps_what_was_written(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("LAB_PROJECT", str(tmp_path / "mine"))
+    folder = production.ready("day13")
+    assert folder == tmp_path / "mine" and "finetune_model" in (folder / "dvc.yaml").read_text(encoding="utf-8")
+    (folder / "src/files.py").write_text("# mine\n", encoding="utf-8")
+    capsys.readouterr()
+    production.ready("day14")
+    assert "src/config.py" in capsys.readouterr().out
+    assert (folder / "src/files.py").read_text(encoding="utf-8") == "# mine\n"
+
+
 def test_our_version_is_shown_after_an_attempt(untouched, solved):
     with pytest.raises(LabError, match="Try once"):
         production.reference(untouched, "src/files.py")
