@@ -5,6 +5,7 @@ import os
 import shutil
 import time
 from collections.abc import Iterable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -49,7 +50,9 @@ def path(asset_id: str) -> Path:
 
 def prepare(ids: Iterable[str] | None = None) -> list[Path]:
     """Fetch these assets, or all, so that every lesson runs without a network; the folders, in that order."""
-    return [path(asset_id) for asset_id in (ids if ids is not None else catalogue())]
+    # Two at a time: while the processor converts one, the network brings the next.
+    with ThreadPoolExecutor(2) as pool:
+        return list(pool.map(path, ids if ids is not None else catalogue()))
 
 
 def status() -> list[AssetStatus]:

@@ -5,6 +5,8 @@ set -eu
 python=$1 torch=$2 installer=$3
 index=https://download.pytorch.org/whl/cpu
 
+"$python" -m venv --clear .venv & # beside the search for uv
+venv=$!
 uv=
 if [ "$installer" = uv ]; then
     uv=$(command -v uv || echo build/uv/bin/uv)
@@ -26,7 +28,7 @@ install() {
     with_pip "$@"
 }
 
-"$python" -m venv --clear .venv
+wait $venv
 case $torch-$(uname -s) in
 cpu-Linux) # The ordinary index carries the CUDA build for Linux, with gigabytes that a CPU cannot use.
     wheel="--require-hashes -r requirements-torch-cpu.lock"
