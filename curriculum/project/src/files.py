@@ -33,7 +33,11 @@ def new_folder(path: Path) -> Iterator[Path]:
     for left in path.parent.glob(f".{path.name}-*"):  # of a run that was killed
         shutil.rmtree(left)
     part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
-    yield part
+    try:
+        yield part
+    except OSError as error:  # a full disk, most of all
+        shutil.rmtree(part, ignore_errors=True)
+        config.stop(f"{path} stays as it was: {error.strerror or error}. Make room, then run this again.")
     shutil.rmtree(path, ignore_errors=True)
     os.replace(part, path)
 

@@ -7,91 +7,23 @@ import json
 from pathlib import Path
 from typing import Annotated
 
-import pandas as pd
-import torch
-import transformers
 import typer
-from peft import AutoPeftModelForCausalLM, AutoPeftModelForSequenceClassification
-from rouge_score.rouge_scorer import RougeScorer
-from sklearn.feature_extraction.text import TfidfVectorizer
-from sklearn.linear_model import LogisticRegression
-from sklearn.pipeline import make_pipeline
 from src import config, files, logs
-from src.evaluation import summary
-from transformers import AutoTokenizer
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 log = logs.start("evaluate")
-ADAPTER = Path("models/adapter")
-
-
-def rows(part: str) -> pd.DataFrame:
-    """Read one split as it was prepared."""
-    path = files.needed(Path(f"data/finetuning/{part}.jsonl"), "python -m src.data.prepare_finetuning_data")
-    return pd.read_json(path, lines=True, dtype={"label": str})
-
-
-@torch.inference_mode()
-def labels(texts: list[str], max_length: int) -> list[str]:
-    """The label that the fine-tuned classifier gives each text."""
-    names = json.loads((ADAPTER / "labels.json").read_text(encoding="utf-8"))
-    tokenizer = AutoTokenizer.from_pretrained(ADAPTER)
-    model = AutoPeftModelForSequenceClassification.from_pretrained(ADAPTER, num_labels=len(names)).eval()
-    found = []
-    for start in range(0, len(texts), 64):
-        fit = {"padding": True, "truncation": True, "max_length": max_length}
-        batch = tokenizer(texts[start : start + 64], return_tensors="pt", **fit)
-        found += [names[at] for at in model(**batch).logits.argmax(dim=1)]
-    return found
-
-
-def classified(chosen: config.Params) -> pd.DataFrame:
-    """Each test text with the model's label, and that of counted words trained on the same rows."""
-    train, test = rows("train"), rows("test")
-    words = make_pipeline(TfidfVectorizer(ngram_range=(1, 2)), LogisticRegression(C=4, max_iter=2000))
-    simple = words.fit(train["text"], train["label"]).predict(test["text"])
-    table = test.rename(columns={"label": "wanted"})
-    table["written"] = labels(list(test["text"]), chosen.model.max_length)
-    table["score"] = (table["written"] == table["wanted"]).astype(float)
-    table["baseline_score"] = (simple == table["wanted"]).astype(float)
-    return table
-
-
-@torch.inference_mode()
-def answer(
-    model: torch.nn.Module, tokenizer: transformers.PreTrainedTokenizerBase, said: list, most: int
-) -> str:
-    """What a language model answers to messages, always taking the likeliest token."""
-    ids = tokenizer.apply_chat_template(
-        said, add_generation_prompt=True, return_tensors="pt", return_dict=True
-    )
-    made = model.generate(**ids, max_new_tokens=most, do_sample=False)
-    return tokenizer.decode(made[0, ids["input_ids"].shape[1] :], skip_special_tokens=True).strip()
-
-
-def generated(chosen: config.Params) -> pd.DataFrame:
-    """Each test prompt with the answer wanted and written, and what the model wrote before its fine-tuning."""
-    tokenizer = AutoTokenizer.from_pretrained(ADAPTER)
-    model = AutoPeftModelForCausalLM.from_pretrained(ADAPTER, dtype=torch.float32).eval()
-    like = RougeScorer(["rougeL"], use_stemmer=True)
-    table = []
-    for said in rows("test")["messages"]:
-        wanted, most = said[-1]["content"], chosen.evaluate.answer_tokens
-        written = answer(model, tokenizer, said[:-1], most)
-        with model.disable_adapter():
-            before = answer(model, tokenizer, said[:-1], most)
-        scores = [like.score(wanted, text)["rougeL"].fmeasure for text in (written, before)]
-        table.append((said[-2]["content"], wanted, written, *scores))
-    return pd.DataFrame(table, columns=["text", "wanted", "written", "score", "baseline_score"])
 
 
 @app.command()
 def main(params: Annotated[Path, typer.Option(help="The settings.")] = Path("params.yaml")) -> None:
     """Write metrics.json, predictions.csv and report.md."""
-    transformers.utils.logging.disable_progress_bar()
     chosen = config.load(params)
-    files.needed(ADAPTER / "adapter_config.json", "python -m src.models.finetune")
-    table = (generated if chosen.task == "generate" else classified)(chosen)
+    files.needed(Path("models/adapter/adapter_config.json"), "python -m src.models.finetune")
+    for part in ("train", "test"):
+        files.needed(Path(f"data/finetuning/{part}.jsonl"), "python -m src.data.prepare_finetuning_data")
+    from src.evaluation import answers, summary  # seconds: only after all that can be checked without them
+
+    table = answers.scored(chosen)
     found = summary.measured(table, chosen.evaluate.resamples)
     files.write(Path("predictions.csv"), table.to_csv(index=False))
     files.write(Path("report.md"), summary.report(found, chosen.task, table))

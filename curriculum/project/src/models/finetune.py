@@ -4,106 +4,35 @@ python -m src.models.finetune
 """
 
 import json
+import platform
 import shutil
+from importlib import metadata
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
-import pandas as pd
-import torch
-import transformers
 import typer
-from datasets import Dataset, disable_progress_bars
-from peft import LoraConfig, TaskType, get_peft_model
-from src import config, files, logs, tracking
-from src.models import base, checkpoints
-from transformers import (
-    AutoModelForCausalLM,
-    AutoModelForSequenceClassification,
-    AutoTokenizer,
-    DataCollatorWithPadding,
-    Trainer,
-    TrainingArguments,
-    set_seed,
-)
-from trl import SFTConfig, SFTTrainer
+from src import config, files, logs
+from src.models import checkpoints
+
+if TYPE_CHECKING:
+    from transformers import Trainer
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
 log = logs.start("finetune")
 
 
-def rows(part: str) -> Dataset:
-    """Read one split, with the messages cut into a prompt and what is to be learnt."""
-    path = files.needed(Path(f"data/finetuning/{part}.jsonl"), "python -m src.data.prepare_finetuning_data")
-    table = pd.read_json(path, lines=True, dtype={"label": str})
-    if "messages" in table:
-        table = pd.DataFrame({
-            "prompt": [said[:-1] for said in table["messages"]],
-            "completion": [said[-1:] for said in table["messages"]],
-        })  # fmt: skip
-    return Dataset.from_pandas(table, preserve_index=False)
+def versions() -> dict[str, str]:
+    """What else may change a result: the versions of Python and of the libraries."""
+    libraries = ("torch", "transformers", "peft", "trl")
+    return {"python": platform.python_version(), **{name: metadata.version(name) for name in libraries}}
 
 
-def settings(chosen: config.Finetune, folder: Path) -> dict:
-    """The training arguments that both tasks share."""
-    return {
-        "output_dir": str(folder), "learning_rate": chosen.learning_rate, "num_train_epochs": chosen.epochs,
-        "per_device_train_batch_size": chosen.batch_size, "warmup_steps": 0.1, "seed": chosen.seed,
-        "eval_strategy": "epoch", "save_strategy": "epoch", "save_total_limit": 1, "logging_steps": 5,
-        "report_to": "none", "dataloader_pin_memory": False, "disable_tqdm": True,
-        "bf16": torch.cuda.is_bf16_supported(False),
-    }  # fmt: skip
-
-
-def recipe(chosen: config.Finetune, task: TaskType) -> LoraConfig:
-    """The adapter: small beside a classifier's queries and values, beside every layer of a language model."""
-    where = "all-linear" if task == TaskType.CAUSAL_LM else None  # None: PEFT's choice for the architecture
-    return LoraConfig(
-        r=chosen.lora_r, lora_alpha=chosen.lora_alpha, lora_dropout=chosen.lora_dropout,
-        target_modules=where, task_type=task,
-    )  # fmt: skip
-
-
-def classifier(chosen: config.Params, folder: Path) -> Trainer:
-    """A Trainer that learns one label for each text."""
-    source = base.find(chosen.model.base)
-    tokenizer = AutoTokenizer.from_pretrained(source)
-    train, validation = rows("train"), rows("validation")
-    names = sorted(set(train["label"]))
-
-    def encode(row: dict) -> dict:
-        ids = tokenizer(row["text"], truncation=True, max_length=chosen.model.max_length)
-        return {**ids, "labels": names.index(row["label"])}
-
-    train, validation = (part.map(encode, remove_columns=part.column_names) for part in (train, validation))
-    model = AutoModelForSequenceClassification.from_pretrained(
-        source, num_labels=len(names), id2label=dict(enumerate(names))
-    )
-    model = get_peft_model(model, recipe(chosen.finetune, TaskType.SEQ_CLS))
-    arguments = TrainingArguments(**settings(chosen.finetune, folder))
-    return Trainer(
-        model, arguments, DataCollatorWithPadding(tokenizer), train, validation, processing_class=tokenizer
-    )
-
-
-def writer(chosen: config.Params, folder: Path) -> Trainer:
-    """A Trainer that learns to answer; the loss counts the answers only."""
-    source = base.find(chosen.model.base)
-    arguments = SFTConfig(max_length=chosen.model.max_length, **settings(chosen.finetune, folder))
-    return SFTTrainer(
-        AutoModelForCausalLM.from_pretrained(source, dtype="float32"), arguments,
-        train_dataset=rows("train"), eval_dataset=rows("validation"),
-        processing_class=AutoTokenizer.from_pretrained(source),
-        peft_config=recipe(chosen.finetune, TaskType.CAUSAL_LM),
-    )  # fmt: skip
-
-
-def train(chosen: config.Params) -> Trainer:
+def train(chosen: config.Params) -> "Trainer":
     """Train, or go on from where a killed run of the same settings and data was."""
-    for part in ("train", "validation"):
-        files.needed(Path(f"data/finetuning/{part}.jsonl"), "python -m src.data.prepare_finetuning_data")
+    from src.models import trainers  # takes seconds to load: nothing that can fail without it comes after it
+
     folder = checkpoints.FOLDER / checkpoints.fingerprint(chosen)
-    set_seed(chosen.finetune.seed)
-    trainer = (writer if chosen.task == "generate" else classifier)(chosen, folder)
+    trainer = trainers.make(chosen, folder)
     found = checkpoints.last_checkpoint(folder)
     if found:
         log.info("going on from %s", found)
@@ -111,7 +40,7 @@ def train(chosen: config.Params) -> Trainer:
     return trainer
 
 
-def save(trainer: Trainer) -> None:
+def save(trainer: "Trainer") -> None:
     """Write adapter, tokenizer and label names, and the curve, each whole or not at all."""
     with files.new_folder(Path("models/adapter")) as folder:
         trainer.model.save_pretrained(folder)
@@ -126,10 +55,13 @@ def save(trainer: Trainer) -> None:
 @app.command()
 def main(params: Annotated[Path, typer.Option(help="The settings.")] = Path("params.yaml")) -> None:
     """Train, log to MLflow, and write models/adapter and plots/curve.csv."""
-    transformers.utils.logging.disable_progress_bar()
-    disable_progress_bars()
     chosen = config.load(params)
-    with tracking.run("finetune", chosen.model_dump()):
+    for part in ("train", "validation"):
+        files.needed(Path(f"data/finetuning/{part}.jsonl"), "python -m src.data.prepare_finetuning_data")
+    log.info("seed %d, %s", chosen.finetune.seed, ", ".join(map(" ".join, versions().items())))
+    from src import tracking
+
+    with tracking.run("finetune", {**chosen.model_dump(), "versions": versions()}):
         trainer = train(chosen)
         save(trainer)
         tracking.log_history(trainer.state.log_history)
