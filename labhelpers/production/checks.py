@@ -288,6 +288,136 @@ found = {"given": sorted(one), "score": abs(one["score"] - score.mean()) < 1e-9,
     )  # fmt: skip
 
 
+def judged(copy: Path) -> Problem:
+    """`registry.evidence` covers seeds and items, and refuses what it cannot compare."""
+    code = """
+import numpy as np, pandas as pd
+from src import registry
+draw = np.random.default_rng(0)
+def model(seeds, chance, spread, items=120):
+    rows = [(draw.random(items) < np.clip(chance + draw.normal(0, spread), 0, 1)).astype(float) for _ in range(seeds)]
+    return pd.DataFrame(rows, columns=[f"text {at}" for at in range(items)])
+easy = np.clip(0.75 + draw.normal(0, 0.25, 120), 0.05, 0.95)
+one, other = model(3, easy - 0.1, 0), model(3, easy, 0)
+plain = registry.evidence(one, other)
+pairs = [(model(3, easy, 0.06), model(3, easy, 0.06)) for _ in range(120)]
+found = {"keys": sorted(plain), "mean": abs(plain["mean"] - (other.mean(axis=1).mean() - one.mean(axis=1).mean())) < 1e-9,
+  "inside": plain["low"] < plain["mean"] < plain["high"], "items": plain["items"] == 120,
+  "order": abs(registry.evidence(one, other[other.columns[::-1]])["mean"] - plain["mean"]) < 1e-9,
+  "lucky": sum(registry.evidence(*pair)["low"] > 0 for pair in pairs) <= 9,
+  "clear": registry.evidence(model(4, easy - 0.3, 0.01), model(4, easy, 0.01))["low"] > 0}
+for name, pair in {"single": (one, other.head(1)), "items differ": (one, other.iloc[:, 1:])}.items():
+    try:
+        registry.evidence(*pair)
+        found[name] = "taken"
+    except ValueError:
+        found[name] = "refused"
+"""
+    found = trial.answer(copy, code)
+    if found.get("keys") != ["high", "items", "low", "mean"]:
+        return f"its keys are {found.get('keys')}. Wanted: mean, low, high, items."
+    return _first(
+        found,
+        ("mean", True, "`mean` is not challenger minus champion, over all seeds and items."),
+        ("inside", True, "the interval does not hold the mean."),
+        ("items", True, "`items` is not the number of test items."),
+        ("order", True, "with the columns in another order the answer differs: match items by name."),
+        (
+            "single",
+            "refused",
+            "it compares where a model has one seed: nobody knows what a second would give.",
+        ),
+        ("items differ", "refused", "it compares two models that answered different items."),
+        (
+            "lucky",
+            True,
+            "of 120 challengers that are no better, more than 9 come out above zero: seeds are left out.",
+        ),
+        ("clear", True, "a challenger that is better by 30 points is not seen."),
+    )
+
+
+STORE = """
+import os, pathlib, mlflow, pandas as pd, numpy as np
+pathlib.Path("probe.db").unlink(missing_ok=True)
+mlflow.set_tracking_uri("sqlite:///probe.db")
+mlflow.set_experiment("probe")
+from src import registry
+draw, client = np.random.default_rng(0), mlflow.MlflowClient()
+def trained(chance, seeds=3):
+    ids = []
+    for _ in range(seeds):
+        tags = {"git_dirty": "false", "git_commit": "abc", "dvc_lock": "def", "params": "ghi"}
+        with mlflow.start_run(tags=tags) as run:
+            table = {"text": [f"text {at}" for at in range(80)], "score": (draw.random(80) < chance).astype(float)}
+            pd.DataFrame(table).to_csv("predictions.csv", index=False)
+            mlflow.log_artifact("predictions.csv")
+            ids.append(run.info.run_id)
+    return registry.register(ids, "probe")
+champion = lambda: client.get_registered_model("probe").aliases.get("champion")
+weak, same, strong = trained(0.4), trained(0.4), trained(0.95)
+"""
+
+
+def promoted(copy: Path) -> Problem:
+    """`registry.promote` crowns on evidence and holds with a reason."""
+    code = f"""{STORE}
+found = {{"first": registry.promote("probe", weak) is True and str(champion()) == str(weak)}}
+registry.promote("probe", same)
+found["held"] = str(champion()) == str(weak)
+found["why"] = "held" in client.get_model_version("probe", same).tags
+found["numbers"] = "0." in client.get_model_version("probe", same).tags.get("held", "")
+registry.promote("probe", strong)
+found["better"] = str(champion()) == str(strong)
+registry.promote("probe", strong)
+found["history"] = [str(each) for each in registry.history("probe")["version"]] == [str(weak), str(strong)]
+"""
+    return _first(
+        trial.answer(copy, code, 150),
+        (
+            "first",
+            True,
+            "where there is no champion the first version should become it, and the answer be True.",
+        ),
+        ("held", True, "a challenger that is no better takes the place. Only low > 0 may."),
+        ("why", True, "a version that is held does not say so: it lacks the tag `held`."),
+        ("numbers", True, "the tag `held` does not tell the difference and its interval."),
+        ("better", True, "a challenger that is clearly better is not made champion."),
+        (
+            "history",
+            True,
+            "the history should tell each change once: use _crown, and leave a champion alone.",
+        ),
+    )
+
+
+def rolled_back(copy: Path) -> Problem:
+    """`registry.roll_back` returns to the champion before."""
+    code = f"""{STORE}
+registry._crown("probe", weak, "the first")
+try:
+    registry.roll_back("probe")
+    found = {{"nobody": "taken"}}
+except ValueError:
+    found = {{"nobody": "refused"}}
+registry._crown("probe", strong, "better")
+given = registry.roll_back("probe")
+found |= {{"back": str(champion()) == str(weak), "given": str(given) == str(weak),
+  "told": [str(each) for each in registry.history("probe")["version"]] == [str(weak), str(strong), str(weak)]}}
+"""
+    return _first(
+        trial.answer(copy, code, 150),
+        (
+            "nobody",
+            "refused",
+            "with one champion ever there is nothing to go back to: raise a ValueError that says so.",
+        ),
+        ("back", True, "afterwards the alias does not stand on the champion before."),
+        ("told", True, "the history does not tell the step back. _crown writes it."),
+        ("given", True, "return the version that is champion now."),
+    )
+
+
 def staged(stage: str) -> Callable[[Path], Problem]:
     """A stage of dvc.yaml declares what its script reads and makes."""
 
@@ -306,4 +436,7 @@ PIECES = [
     Piece("day13", "src/models/checkpoints.py", "last_checkpoint", resumed),
     Piece("day13", "src/evaluation/summary.py", "measured", compared),
     Piece("day14", "dvc.yaml", "evaluate_model", staged("evaluate_model")),
+    Piece("day15", "src/registry.py", "evidence", judged),
+    Piece("day15", "src/registry.py", "promote", promoted),
+    Piece("day15", "src/registry.py", "roll_back", rolled_back),
 ]
