@@ -265,6 +265,7 @@ def test_a_file_of_ones_own_is_taken(tmp_path):
         ("learning_rate: 1.0e-3", "learning_rate: 1e-3", "2.0e-4"),
         ("raw: data/raw/sentences.csv", "raw: data/raw/none.csv", "prepare.raw"),
         ("task: classify", "task: [classify", "not YAML"),
+        ("  epochs: ", "  epoch: ", "nobody reads finetune.epoch."),
     ],
 )
 def test_bad_settings_end_in_one_line(solved, old, new, told):
@@ -274,6 +275,37 @@ def test_bad_settings_end_in_one_line(solved, old, new, told):
     path.write_text(text.replace(old, new), encoding="utf-8")
     done = trial.run(solved, [sys.executable, "-m", "src.data.prepare_finetuning_data"])
     assert done.returncode == 2 and told in done.stderr and len(done.stderr.strip().splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("rows", "told"),
+    [
+        (['{"text": "a", "label": null}'] * 20, "0 rows can be used"),
+        (['{"words": "a"}'], "label"),
+        ([], "text"),
+    ],
+)
+def test_raw_data_that_cannot_be_used_ends_in_one_line(solved, rows, told):
+    (solved / "data/raw/own.jsonl").write_text("\n".join(rows), encoding="utf-8")
+    path = solved / "params.yaml"
+    path.write_text(path.read_text().replace("sentences.csv", "own.jsonl"), encoding="utf-8")
+    done = trial.run(solved, [sys.executable, "-m", "src.data.prepare_finetuning_data"])
+    last = [line for line in done.stderr.splitlines() if not line.startswith("prepare:")]
+    assert done.returncode == 2 and len(last) == 1 and told in last[0], done.stderr
+
+
+def test_a_full_disk_is_one_line_and_leaves_the_old_splits(solved):
+    limits = pytest.importorskip("resource", reason="Windows limits no file")
+    module = "src.data.prepare_finetuning_data"
+    trial.run(solved, [sys.executable, "-m", module])
+    before = {path.name: path.read_bytes() for path in (solved / "data/finetuning").iterdir()}
+    limited = f"import resource, runpy; resource.setrlimit({limits.RLIMIT_FSIZE}, (2000, 2000))"
+    done = trial.run(
+        solved, [sys.executable, "-c", f"{limited}; runpy.run_module({module!r}, run_name='__main__')"]
+    )
+    assert done.returncode == 2 and "stays as it was" in done.stderr.splitlines()[-1], done.stderr
+    assert before == {path.name: path.read_bytes() for path in (solved / "data/finetuning").iterdir()}
+    assert [path.name for path in (solved / "data").iterdir() if path.name.startswith(".f")] == []
 
 
 def test_the_pins_are_those_of_the_course():

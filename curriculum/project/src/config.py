@@ -61,7 +61,9 @@ def load(path: Path) -> Params:
         line = f", line {mark.line + 1}" if mark else ""
         stop(f"{path}{line}: not YAML. Mend that line (a colon, a quote, the indentation).")
     except ValidationError as error:
-        stop(f"{path}: {explain(error.errors()[0])}")
+        problems = error.errors()  # a misspelt key is two of them: one that nobody knows, and one missing
+        unknown = [problem for problem in problems if problem["type"] == "extra_forbidden"]
+        stop(f"{path}: {explain((unknown or problems)[0])}")
 
 
 # <gap day13>

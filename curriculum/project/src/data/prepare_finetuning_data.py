@@ -26,7 +26,7 @@ def read(path: Path, task: str) -> pd.DataFrame:
     try:
         csv = path.suffix.lower() == ".csv"
         table = pd.read_csv(path, na_filter=False, dtype=str) if csv else pd.read_json(path, lines=True)
-        return table[column]
+        return table[column].fillna("")
     except (OSError, ValueError, KeyError) as error:
         config.stop(f"{path}: {error}. Put {WANTED[task]} there, or change prepare.raw in params.yaml.")
 
@@ -44,9 +44,9 @@ def key(row: dict) -> str:
 # <solution>
 def clean(table: pd.DataFrame) -> pd.DataFrame:
     """Leave out empty rows and copies; the first of equal texts stays."""
-    table = table[[all(str(value).strip() for value in row) for row in table.itertuples(index=False)]]
-    keys = pd.Series([key(row) for row in table.to_dict("records")], index=table.index)
-    kept = table[(keys != "") & ~keys.duplicated()]
+    full = table[[all(str(value).strip() for value in row) for row in table.itertuples(index=False)]]
+    keys = pd.Series([key(row) for row in full.to_dict("records")], index=full.index)
+    kept = full[(keys != "") & ~keys.duplicated()]
     log.info("%d rows read, %d of them empty or copies", len(table), len(table) - len(kept))
     return kept
 
@@ -58,6 +58,8 @@ def split(table: pd.DataFrame, params: config.Prepare) -> dict[str, pd.DataFrame
     """Draw the three parts once, each label in the same share of each."""
     if params.rows:
         table = table.sample(min(params.rows, len(table)), random_state=params.seed)
+    if len(table) < 10:
+        config.stop(f"{params.raw}: {len(table)} rows can be used, and three parts need 10. Add some.")
     labels = table.get("label")
     if labels is not None and labels.value_counts().min() < 8:
         rare = labels.value_counts().idxmin()
