@@ -6,6 +6,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import socket
 import sqlite3
 import subprocess
@@ -236,15 +237,33 @@ def _bring_home(database: Path) -> None:
 
 def _create(database: Path) -> None:
     """Build the tables under another name first: an interrupted migration could not be taken up again."""
-    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
-
     fresh = database.with_name(".mlflow-new.db")
     fresh.unlink(missing_ok=True)
     try:
-        SqlAlchemyStore(_address(fresh), _artifacts())
+        _build(fresh)
         fresh.replace(database)
     finally:
         fresh.unlink(missing_ok=True)
+
+
+def _build(fresh: Path) -> None:
+    """Run MLflow's migrations once, which takes seconds; whoever needs another empty database gets a copy."""
+    import mlflow
+
+    empty = settings.current().cache / f"mlflow-{mlflow.__version__}.db"
+    if empty.is_file() and _is_sound(empty):
+        shutil.copyfile(empty, fresh)
+        with contextlib.closing(sqlite3.connect(fresh, timeout=30)) as connection, connection:
+            connection.execute("UPDATE experiments SET artifact_location = ?", (f"{_artifacts()}/0",))
+        return
+    from mlflow.store.tracking.sqlalchemy_store import SqlAlchemyStore
+
+    SqlAlchemyStore(_address(fresh), _artifacts())
+    with contextlib.suppress(OSError):  # a cache may be read-only: then each one is built
+        empty.parent.mkdir(parents=True, exist_ok=True)
+        part = empty.with_name(f".{empty.name}-{os.getpid()}")
+        shutil.copyfile(fresh, part)
+        part.replace(empty)
 
 
 def _is_sound(database: Path) -> bool:

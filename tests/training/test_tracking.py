@@ -91,6 +91,31 @@ def test_first_creation_is_silent_and_leaves_only_its_own_files(workspace):
     assert [path.name for path in workspace.iterdir() if not path.name.startswith(".")] == ["mlflow.db"]
 
 
+def test_the_second_workspace_gets_a_copy_that_speaks_of_its_own_files(workspace, monkeypatch, tmp_path):
+    import mlflow
+    from mlflow.store.db import utils
+
+    tracking.setup("sentiment")
+    (empty,) = settings.current().cache.glob("mlflow-*.db")
+    monkeypatch.setattr(utils, "_initialize_tables", None)  # building again would be an error
+    monkeypatch.setenv("LAB_WORKSPACE", str(tmp_path / "second"))
+    tracking.setup("spam")
+    places = [each.artifact_location for each in mlflow.MlflowClient().search_experiments()]
+    assert len(places) == 2 and all(str(tmp_path / "second" / "mlartifacts") in place for place in places)
+    assert empty.is_file()
+
+
+def test_a_damaged_empty_database_is_not_copied(workspace, monkeypatch, tmp_path):
+    monkeypatch.setenv("LAB_CACHE", str(tmp_path / "cache"))
+    (tmp_path / "cache").mkdir()
+    import mlflow
+
+    (tmp_path / "cache" / f"mlflow-{mlflow.__version__}.db").write_bytes(b"no database")
+    tracking.setup("sentiment")
+    assert mlflow.get_experiment_by_name("sentiment")
+    assert (tmp_path / "cache" / f"mlflow-{mlflow.__version__}.db").read_bytes().startswith(b"SQLite")
+
+
 def test_run_left_open_by_an_interrupted_cell_is_closed():
     import mlflow
 
