@@ -8,8 +8,10 @@ import time
 from pathlib import Path
 
 import mlflow
+import yaml
 
 PICKLES = {".bin", ".pt", ".pkl"}  # whoever opens one of these runs the code inside
+BY_HAND = ("src", "params.yaml", "dvc.yaml")  # what people write; the rest a pipeline changes while it runs
 
 
 def flat(params: dict) -> dict[str, str | int | float | bool]:
@@ -26,7 +28,7 @@ def flat(params: dict) -> dict[str, str | int | float | bool]:
 
 def lineage(folder: str | Path = ".") -> dict[str, str]:
     """Say which code, data and settings a run had: tags, "none" for what there is not."""
-    commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain")
+    commit, changes = _git(folder, "rev-parse", "HEAD"), _git(folder, "status", "--porcelain", "--", *BY_HAND)
     return {
         "git_commit": commit or "none",
         "git_dirty": "none" if changes is None else str(changes != "").lower(),
@@ -38,15 +40,35 @@ def lineage(folder: str | Path = ".") -> dict[str, str]:
 @contextlib.contextmanager
 def run(name: str, params: dict, folder: str | Path = "."):
     """Open a run that knows its settings, its code and its data, and yield it."""
-    tags, experiment = lineage(folder), _experiment(folder)
-    scheme, _, place = mlflow.get_tracking_uri().partition(":///")
-    if scheme == "sqlite" and mlflow.get_experiment_by_name(experiment) is None:
-        files = Path(place).resolve().parent / "mlartifacts"  # beside the database, wherever we run
-        mlflow.create_experiment(experiment, artifact_location=files.as_uri())
-    mlflow.set_experiment(experiment)
+    tags, lock = lineage(folder), Path(folder) / "dvc.lock"
+    _open(folder)
     with mlflow.start_run(run_name=name, tags=tags) as active:
         mlflow.log_params(flat(params))
+        if lock.is_file():
+            mlflow.log_artifact(str(lock))
         yield active
+
+
+@contextlib.contextmanager
+def run_of(fingerprint: str, name: str, params: dict, folder: str | Path = "."):
+    """Go on with the newest finished run of this fingerprint; where there is none, as in a clone, open one."""
+    _open(folder)
+    wanted = f"attributes.status = 'FINISHED' and tags.fingerprint = '{fingerprint}'"
+    newest = {"order_by": ["attributes.start_time DESC"], "max_results": 1, "output_format": "list"}
+    if found := mlflow.search_runs(filter_string=wanted, **newest):
+        with mlflow.start_run(run_id=found[0].info.run_id) as active:
+            yield active
+        return
+    with run(name, params, folder) as active:
+        mlflow.set_tag("fingerprint", fingerprint)
+        yield active
+
+
+def data_of(run_id: str) -> dict[str, str]:
+    """Which data made this run's numbers? Each file below data/ that DVC knew then, with its MD5."""
+    stages = yaml.safe_load(mlflow.artifacts.load_text(f"runs:/{run_id}/dvc.lock"))["stages"]
+    files = [each for stage in stages.values() for side in ("deps", "outs") for each in stage.get(side, [])]
+    return {each["path"]: each["md5"] for each in files if each["path"].startswith("data/")}
 
 
 def log_history(history: list[dict]) -> None:
@@ -86,6 +108,16 @@ def _experiment(folder: str | Path = ".") -> str:
     home = Path(folder).resolve().as_posix()
     mlflow.set_tracking_uri(os.environ.get("MLFLOW_TRACKING_URI") or f"sqlite:///{home}/mlflow.db")
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or Path(home).name
+
+
+def _open(folder: str | Path) -> None:
+    """Open the project's experiment, with its files beside the database where that is a file."""
+    experiment = _experiment(folder)
+    scheme, _, place = mlflow.get_tracking_uri().partition(":///")
+    if scheme == "sqlite" and mlflow.get_experiment_by_name(experiment) is None:
+        files = Path(place).resolve().parent / "mlartifacts"  # beside the database, wherever we run
+        mlflow.create_experiment(experiment, artifact_location=files.as_uri())
+    mlflow.set_experiment(experiment)
 
 
 def _git(folder: str | Path, *command: str) -> str | None:

@@ -40,16 +40,32 @@ def train(chosen: config.Params) -> "Trainer":
     return trainer
 
 
-def save(trainer: "Trainer") -> None:
-    """Write adapter, tokenizer and label names, and the curve, each whole or not at all."""
+def save(trainer: "Trainer", fingerprint: str) -> None:
+    """Write adapter, tokenizer, label names and what they were made from, and the curve, each whole or not at all."""
     with files.new_folder(Path("models/adapter")) as folder:
         trainer.model.save_pretrained(folder)
         trainer.processing_class.save_pretrained(folder)
         names = trainer.model.config.id2label if isinstance(trainer.model.config.id2label, dict) else {}
         files.write(folder / "labels.json", json.dumps(list(names.values())))
+        files.write(folder / "fingerprint.txt", fingerprint)
     seen = [entry for entry in trainer.state.log_history if "eval_loss" in entry]
     curve = [f"{entry['step']},{entry['eval_loss']:.4f}" for entry in seen]
     files.write(Path("plots/curve.csv"), "\n".join(["step,validation_loss", *curve]) + "\n")
+
+
+def logged(chosen: config.Params) -> str:
+    """Train once, as a run in MLflow; give back the run's id."""
+    from src import tracking
+
+    made_from = checkpoints.fingerprint(chosen)
+    with tracking.run("finetune", {**chosen.model_dump(), "versions": versions()}) as run:
+        trainer = train(chosen)
+        save(trainer, made_from)
+        tracking.log_history(trainer.state.log_history)
+        tracking.log_adapter(Path("models/adapter"))
+        tracking.mlflow.set_tag("fingerprint", made_from)
+    shutil.rmtree(checkpoints.FOLDER, ignore_errors=True)
+    return run.info.run_id
 
 
 @app.command()
@@ -59,14 +75,7 @@ def main(params: Annotated[Path, typer.Option(help="The settings.")] = Path("par
     for part in ("train", "validation"):
         files.needed(Path(f"data/finetuning/{part}.jsonl"), "python -m src.data.prepare_finetuning_data")
     log.info("seed %d, %s", chosen.finetune.seed, ", ".join(map(" ".join, versions().items())))
-    from src import tracking
-
-    with tracking.run("finetune", {**chosen.model_dump(), "versions": versions()}):
-        trainer = train(chosen)
-        save(trainer)
-        tracking.log_history(trainer.state.log_history)
-        tracking.log_adapter(Path("models/adapter"))
-    shutil.rmtree(checkpoints.FOLDER, ignore_errors=True)
+    logged(chosen)
 
 
 if __name__ == "__main__":
