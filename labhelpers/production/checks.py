@@ -40,10 +40,10 @@ def check(folder: str | Path, day: str | None = None, fresh_clone: bool = False)
     found = findings(folder, day)
     for one in found:
         print(f"{MARKS[one.state]} {one.file} · {one.piece}" + (f": {one.problem}" if one.problem else ""))
-    problem = rebuild.problem(Path(folder)) if fresh_clone else None
+    rebuilt, told = rebuild.outcome(Path(folder)) if fresh_clone else (True, "")
     if fresh_clone:
-        print(f"✘ fresh clone: {problem}" if problem else "✔ fresh clone: rebuilt, with the same result")
-    return not problem and all(one.state != "wrong" for one in found)
+        print(f"{MARKS['right' if rebuilt else 'wrong']} fresh clone: {told}")
+    return rebuilt and all(one.state != "wrong" for one in found)
 
 
 def findings(folder: str | Path, day: str | None = None) -> list[Finding]:

@@ -14,22 +14,51 @@ DVC = [sys.executable, "-m", "dvc"]
 
 
 def problem(folder: Path) -> str | None:
-    """Clone, run the pipeline in the clone, compare the metrics; one sentence about what went wrong first."""
+    """Tell what went wrong first in a fresh clone, None if the result came out again."""
+    fine, told = outcome(folder)
+    return None if fine else told
+
+
+def outcome(folder: Path) -> tuple[bool, str]:
+    """Clone, run the pipeline in the clone, compare the metrics.
+
+    Returns:
+        Whether the result came out again, and a sentence: the two scores, or what went wrong first.
+    """
     folder = folder.expanduser().absolute()
     if dirty := _lines(folder, "git", "status", "--porcelain"):
-        return f"{dirty[0][3:]} is changed or new, and in no commit. Commit first: git add --all, git commit."
+        name = dirty[0][3:]
+        return False, f"{name} is changed or new, and in no commit. Commit first: git add --all, git commit."
     if found := _own_path(folder):
-        return f"{found} holds the path of this very folder. Another machine has no such folder: make it relative."
+        told = "holds the path of this very folder. Another machine has no such folder: make it relative."
+        return False, f"{found} {told}"
     with tempfile.TemporaryDirectory(prefix="fresh-clone-") as place:
         clone = Path(place) / "clone"
         trial.run(Path(place), ["git", "clone", "--quiet", str(folder), str(clone)])
         try:
-            return _rebuilt(folder, clone)
+            if told := _left_behind(folder, clone) or _failed(folder, clone):
+                return False, told
+            return _compared(folder / "metrics.json", clone / "metrics.json")
         except trial.Trouble as trouble:
-            return str(trouble)
+            return False, str(trouble)
 
 
-def _rebuilt(folder: Path, clone: Path) -> str | None:
+def _left_behind(folder: Path, clone: Path) -> str | None:
+    """A script that a stage declares and the clone lacks; seen before anything runs."""
+    import yaml
+
+    stages = (yaml.safe_load((clone / "dvc.yaml").read_text(encoding="utf-8")) or {}).get("stages", {})
+    declared = sorted({name for stage in stages.values() for name in _names(stage, "deps")})
+    scripts = [path for name in declared for path in (folder / name, *sorted((folder / name).rglob("*.py")))]
+    for path in scripts:
+        name = path.relative_to(folder).as_posix()
+        if path.suffix == ".py" and path.is_file() and not (clone / name).is_file():
+            return _ignored(folder, name)
+    return None
+
+
+def _failed(folder: Path, clone: Path) -> str | None:
+    """Run the whole pipeline in the clone; a sentence if it does not come to its end."""
     if remote := _lines(folder, *DVC, "config", "core.remote"):
         pulled = trial.run(clone, [*DVC, "pull", "--quiet", "--run-cache"], REPRO_SECONDS)
         if pulled.returncode:
@@ -39,34 +68,39 @@ def _rebuilt(folder: Path, clone: Path) -> str | None:
     raw = [str(path.relative_to(clone)) for path in clone.rglob("*.dvc") if path.is_file()]
     trial.run(clone, [*DVC, "checkout", "--quiet", *raw])
     done = trial.run(clone, [*DVC, "repro", "--no-run-cache"], REPRO_SECONDS)
-    if done.returncode:
-        return _why(folder, clone, done.stdout + done.stderr)
-    return _compared(folder / "metrics.json", clone / "metrics.json")
+    return _why(folder, done.stdout + done.stderr) if done.returncode else None
 
 
-def _why(folder: Path, clone: Path, said: str) -> str:
+def _why(folder: Path, said: str) -> str:
     """Look for what the folder has and the clone lacks."""
     command = ("git", "ls-files", "--others", "--ignored", "--exclude-standard", "src", "tests", "data/raw")
     for name in _lines(folder, *command):
         if name.endswith(".py"):
-            rule = _lines(folder, "git", "check-ignore", "-v", name)
-            where = rule[0].split("\t")[0] if rule else ".gitignore"
-            return f"{name} is here and not in git: it is ignored by {where}. The clone has no such file."
+            return _ignored(folder, name)
     told = [
         line for line in said.splitlines() if "ERROR" in line or "Error" in line or "is not there" in line
     ]
     return f"`dvc repro` failed in the clone: {(told or said.splitlines() or ['no word'])[0].strip()[:300]}"
 
 
-def _compared(claimed: Path, rebuilt: Path) -> str | None:
+def _ignored(folder: Path, name: str) -> str:
+    rule = _lines(folder, "git", "check-ignore", "-v", name)
+    where = rule[0].split("\t")[0] if rule else ".gitignore"
+    return f"{name} is here and not in git: it is ignored by {where}. The clone has no such file."
+
+
+def _compared(claimed: Path, rebuilt: Path) -> tuple[bool, str]:
     """The rebuilt score lies in the interval that was claimed."""
-    if not claimed.is_file():
-        return "there is no metrics.json here to compare with. Run `dvc repro`, and commit what it made."
-    ours, theirs = (json.loads(path.read_text(encoding="utf-8")) for path in (claimed, rebuilt))
+    ours = json.loads(claimed.read_text(encoding="utf-8")) if claimed.is_file() else {}
+    if "score" not in ours:
+        return False, "no metrics.json with a score is here. Run `dvc repro`, and commit what it made."
+    theirs = json.loads(rebuilt.read_text(encoding="utf-8"))
     low, high = ours.get("score_low", -math.inf), ours.get("score_high", math.inf)
+    there = f"score {theirs['score']:.4f} there, {ours['score']:.4f} here"
     if not low <= theirs["score"] <= high:
-        return f"the clone's score is {theirs['score']:.3f}; yours is {ours['score']:.3f} ({low:.3f} to {high:.3f})."
-    return None
+        return False, f"{there}, and that is outside of what you claim: {low:.3f} to {high:.3f}."
+    same = "the same" if theirs["score"] == ours["score"] else f"inside your {low:.3f} to {high:.3f}"
+    return True, f"rebuilt; {there}: {same}"
 
 
 def undeclared(folder: Path, stage: str) -> str | None:
