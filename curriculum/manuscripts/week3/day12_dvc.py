@@ -1520,6 +1520,9 @@ print("right answers now:", {name: f"{value:.1%}" for name, value in marks().ite
 # per stage, each opened file declared, nothing from the environment. Then, now and then, a run by force in a clean
 # window.
 #
+# The guide to [what broke in my pipeline](../../curriculum/guides/broken_pipeline.md) goes on where this lesson ends:
+# symptom, cause, cure.
+#
 # And your own project? `lab project new my-project` makes it, with an empty stage `finetune_model` in its `dvc.yaml`:
 # today's exercise once more, on scripts that you have not seen. `lab project check my-project --day day12` judges it.
 #
