@@ -1015,7 +1015,7 @@ misconceptions = [
 print("same inputs, other outputs:", suspects(hasty, clean))
 
 # %% [markdown]
-# `evaluate` gave another number too, but it had another input: innocent. The cure for a variable: make it a
+# If `evaluate` gave another number, it also had another input: innocent. The cure for a variable: make it a
 # **parameter**. Then it has a name, a value that git remembers, and a stage that watches it.
 
 # %%
@@ -1297,6 +1297,9 @@ tracking.record("lora_accuracy", marks()["lora"])
 print({name: f"{value:.1%}" for name, value in marks().items()})
 
 # %% [markdown]
+# (LoRA behind the word counter? It has seen a few hundred sentences at most, and the counter all of them. Day 4 trained for
+# longer; today the pipeline is the subject.)
+#
 # **The second accident.** You rename a value in `finetune.py`, `steps` to `max_steps`, and forget `params.yaml`. The
 # script will stop at its third line, long before it trains or writes anything. The good adapter is committed in
 # `dvc.lock`, and it lies in `models/adapter`: three files.
