@@ -31,7 +31,8 @@ def scores(run_ids: list[str]) -> pd.DataFrame:
 #     """Challenger minus champion on the same items: mean, and the 95 % interval over seeds and items.
 #
 #     One row per seed, one column per item. Keys: mean, low, high, items. ValueError where the items
-#     differ, and where one of the two has a single seed.
+#     differ, and where one of the two has a single seed. Three parts for `_reach`: the items' differences,
+#     the champion's seeds, the challenger's seeds.
 #     """
 #     ...
 # <solution>
@@ -45,11 +46,7 @@ def evidence(champion: pd.DataFrame, challenger: pd.DataFrame) -> dict[str, floa
     items = challenger[shared].mean() - champion[shared].mean()
     parts = [(items.var() / len(items), len(items) - 1)]
     parts += [(one[shared].mean(axis=1).var() / len(one), len(one) - 1) for one in (champion, challenger)]
-    variance = sum(part for part, _ in parts)
-    # Satterthwaite (1946): few seeds make the sum of the variances less sure.
-    freedom = variance**2 / max(sum(part**2 / free for part, free in parts), 1e-30)
-    reach = stats.t.ppf(0.975, max(freedom, 1)) * np.sqrt(variance)
-    mean = float(items.mean())
+    mean, reach = float(items.mean()), _reach(parts)
     return {"mean": mean, "low": mean - reach, "high": mean + reach, "items": len(items)}
 
 
@@ -132,6 +129,14 @@ def made_from(name: str, alias: str = CHAMPION) -> dict[str, str]:
     """Which commit, which data and which settings made the model of this name?"""
     tags = mlflow.MlflowClient().get_model_version_by_alias(name, alias).tags
     return {key: tags[key] for key in ("git_commit", "dvc_lock", "params", "runs")}
+
+
+def _reach(parts: list[tuple[float, int]]) -> float:
+    """Half of the 95 % interval of a mean whose variance has these parts, each with its degrees of freedom."""
+    variance = sum(part for part, _ in parts)
+    # Satterthwaite (1946): few seeds make the sum of the variances less sure.
+    freedom = variance**2 / max(sum(part**2 / free for part, free in parts), 1e-30)
+    return float(stats.t.ppf(0.975, max(freedom, 1)) * np.sqrt(variance))
 
 
 def _champion(name: str) -> ModelVersion | None:

@@ -71,7 +71,7 @@ def classifier(chosen: config.Params, folder: Path) -> Trainer:
         ids = tokenizer(row["text"], truncation=True, max_length=chosen.model.max_length)
         return {**ids, "labels": names.index(row["label"])}
 
-    train, validation = (part.map(encode, remove_columns=part.column_names) for part in (train, validation))
+    train, validation = ([encode(row) for row in part] for part in (train, validation))
     model = AutoModelForSequenceClassification.from_pretrained(
         source, num_labels=len(names), id2label=dict(enumerate(names))
     )
