@@ -1536,6 +1536,10 @@ my_words = ...  # for example: "My training script reads a folder that no stage 
 entry = f"DVC noticed {noticed} of six changes."
 progress.write_journal("day12", f"{entry} {my_words}" if isinstance(my_words, str) else ...)
 
+# %%
+if not settings.is_interactive():
+    place.cleanup()  # a run by machine leaves nothing behind
+
 # %% tags=["quiz"]
 quiz = [
     {
