@@ -218,9 +218,9 @@ def _settings(path: Path, task: str, raw: str) -> str:
 
     from ruamel.yaml import YAML
 
-    yaml, written = YAML(), io.StringIO()
-    yaml.preserve_quotes = True
-    params = yaml.load(path.read_text(encoding="utf-8"))
+    editor, written = YAML(), io.StringIO()
+    editor.preserve_quotes = True
+    params = editor.load(path.read_text(encoding="utf-8"))
     params["task"], params["prepare"]["raw"] = task, raw
     changes: dict[str, dict[str, Any]] = {"prepare": {"rows": pick(smoke=120, cpu=2000)}, "finetune": {}}
     changes["finetune"]["epochs"] = pick(smoke=1, cpu=2)
@@ -231,7 +231,7 @@ def _settings(path: Path, task: str, raw: str) -> str:
         changes["evaluate"] = {"answer_tokens": pick(smoke=8, cpu=24)}
     for section, values in changes.items():
         params[section].update(values)
-    yaml.dump(params, written)
+    editor.dump(params, written)
     return written.getvalue()
 
 
