@@ -9,7 +9,6 @@ from typing import Annotated
 
 import pandas as pd
 import typer
-from sklearn.model_selection import train_test_split
 from src import config, files, logs
 
 app = typer.Typer(pretty_exceptions_enable=False, add_completion=False)
@@ -28,7 +27,8 @@ def read(path: Path, task: str) -> pd.DataFrame:
         table = pd.read_csv(path, na_filter=False, dtype=str) if csv else pd.read_json(path, lines=True)
         return table[column].fillna("")
     except (OSError, ValueError, KeyError) as error:
-        config.stop(f"{path}: {error}. Put {WANTED[task]} there, or change prepare.raw in params.yaml.")
+        told = getattr(error, "strerror", None) or str(error).strip('"')
+        config.stop(f"{path}: {told}. Put {WANTED[task]} there, or change prepare.raw in params.yaml.")
 
 
 def key(row: dict) -> str:
@@ -64,6 +64,8 @@ def split(table: pd.DataFrame, params: config.Prepare) -> dict[str, pd.DataFrame
     if labels is not None and labels.value_counts().min() < 8:
         rare = labels.value_counts().idxmin()
         config.stop(f"{params.raw}: the label {rare!r} has fewer than 8 rows. Add some, or leave it out.")
+    from sklearn.model_selection import train_test_split  # a second to load: only after the checks
+
     rest, test = train_test_split(table, test_size=params.test, random_state=params.seed, stratify=labels)
     labels = rest.get("label")
     share = params.validation / (1 - params.test)
