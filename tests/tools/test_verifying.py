@@ -1,5 +1,6 @@
 """A lesson that ran to its end can still be broken; these are the ways in which that is noticed."""
 
+import os
 from pathlib import Path
 
 import nbformat
@@ -101,3 +102,12 @@ def test_killed_kernel_is_reported_and_an_older_notebook_is_not_taken_for_its_wo
     result = verifying.run("day99", "solved", "smoke", tmp_path, tmp_path)
     assert "killed the kernel" in result.error and not result.notebook.exists()
     assert "killed the kernel" in complaints(result.events, result.error)[0]
+
+
+def test_a_run_by_machine_gets_a_project_of_its_own_and_leaves_none(tmp_path, monkeypatch):
+    monkeypatch.setenv("LAB_PROJECT", str(tmp_path / "mine"))
+    with verifying.environment("smoke", tmp_path, tmp_path / "log"):
+        theirs = Path(os.environ["LAB_PROJECT"])
+        (theirs / "src").mkdir(parents=True)
+    assert theirs != tmp_path / "mine" and not theirs.exists()
+    assert os.environ["LAB_PROJECT"] == str(tmp_path / "mine")

@@ -108,6 +108,7 @@ def environment(profile: str, workspace: Path, log: Path) -> Iterator[None]:
             "LAB_WORKSPACE": str(workspace),
             # A run by machine must not tick boxes or count attempts in the learner's own files.
             "LAB_PROGRESS": progress,
+            "LAB_PROJECT": str(Path(progress) / "finetuning-project"),  # nor write in their project
             "LAB_RUN_LOG": str(log),
             "LAB_HEADLESS": "1",
             "MPLBACKEND": "module://matplotlib_inline.backend_inline",
