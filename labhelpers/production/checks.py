@@ -269,7 +269,7 @@ one = summary.measured(table, 500)
 paired = summary.interval(score - base, 500)
 found = {"given": sorted(one), "score": abs(one["score"] - score.mean()) < 1e-9,
   "gain": abs(one["gain"] - (score - base).mean()) < 1e-9, "n": one["examples"] == 400,
-  "plain": all(type(value) in (int, float) for value in one.values()),
+  "plain": all(isinstance(value, int | float) for value in one.values()),
   "inside": one["score_low"] < score.mean() < one["score_high"],
   "paired": abs(one["gain_high"] - one["gain_low"] - (paired[1] - paired[0])) < 0.01}
 """

@@ -167,7 +167,7 @@ WRONG = [
     ("src/models/checkpoints.py", ".read_bytes() for part", ".stat().st_size.to_bytes(8) for part", "other training texts"),
     ("src/models/checkpoints.py", "if path.stat().st_size]", "]", "checkpoint-30"),
     ("src/models/checkpoints.py", 'key=lambda path: int(path.name.partition("-")[2])', "key=str", "As text, 9 is larger than 10"),
-    ("src/evaluation/summary.py", '"gain": float(gain.mean())', '"gain": gain.mean()', "plain numbers"),
+    ("src/evaluation/summary.py", '"gain": float(gain.mean())', '"gain": gain.astype("float32").mean()', "plain numbers"),
     ("src/evaluation/summary.py", "gain_low, gain_high = interval(gain, resamples)", "gain_low, gain_high = (float(end - table.baseline_score.mean()) for end in (low, high))", "item by item"),
     ("src/registry.py", "parts += [(one[shared].mean(axis=1).var()", "parts += [(0 * one[shared].mean(axis=1).var()", "seeds are left out"),
     ("src/registry.py", "if min(len(champion), len(challenger)) < 2:", "if not min(len(champion), len(challenger)):", "one seed"),
