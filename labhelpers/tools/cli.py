@@ -366,7 +366,8 @@ def check(
     folder: Annotated[Path, typer.Argument(help="Your project; this folder if omitted.")] = Path(),
     day: Annotated[str | None, typer.Option(help="Only what this day fills, such as day13.")] = None,
     fresh_clone: Annotated[
-        bool, typer.Option("--fresh-clone", help="Also rebuild everything in a clone and compare.")
+        bool,
+        typer.Option("--fresh-clone", "--rebuild", help="Also rebuild everything in a clone and compare."),
     ] = False,
 ) -> None:
     """Run what you wrote, in a copy, and say what is wrong first; nothing of yours is changed."""

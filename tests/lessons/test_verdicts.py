@@ -11,8 +11,9 @@ from labhelpers.tools.authoring import guides, manuscripts, verify
 
 WORDS = re.compile(r"\b(better|worse|tie|ties|tied|undecided|significant\w*|wins|beats)\b")
 OWN = {"exercise", "check", "quiz", "checklist"}  # an exercise teaches the words; a quiz asks for them
-# Not of two methods: a metric's direction, the edge of a grid, an alarm's habits, a table with the rank invented.
-OTHERWISE = ("is better", "the grid", "'beats' r = 4")
+# Not of two methods: a metric's direction, the edge of a grid, an alarm's habits, a table with the rank invented, challengers
+# drawn to be no better.
+OTHERWISE = ("is better", "the grid", "'beats' r = 4", "no better", "No better")
 
 
 def texts(source):
@@ -36,6 +37,10 @@ def test_a_cell_that_says_better_or_worse_has_it_from_a_verdict(lesson):
 
 
 def test_guides_take_the_words_from_the_function_too():
-    tables = [page for page in guides.pages() if re.search(r"\b(worse|better|tie)\n", page.read_text(encoding="utf-8"))]
+    tables = [
+        page
+        for page in guides.pages()
+        if re.search(r"\b(worse|better|tie)\n", page.read_text(encoding="utf-8"))
+    ]
     assert {page.stem for page in tables} <= {"comparison", "evaluation"}
     assert "compare(" in (current().root / "labhelpers/tools/comparison/train.py").read_text(encoding="utf-8")

@@ -8,15 +8,15 @@ from labhelpers.display.canvas import COLOURS, plain_axes
 STEPS = (
     ("you write", ("src/", "params.yaml", "dvc.yaml"), "Git"),
     ("it reads", ("data/raw/",), "DVC"),
-    ("it makes", ("data/processed/", "data/finetuning/"), "DVC"),
-    ("it trains", ("models/",), "DVC"),
-    ("it measures", ("metrics.json", "plots/"), "Git"),
+    ("it makes", ("data/finetuning/",), "DVC"),
+    ("it trains", ("models/adapter/",), "DVC"),
+    ("it measures", ("metrics.json", "report.md", "plots/"), "Git"),
 )
 
 
 def figure() -> Figure:
     """Five boxes from left to right, each with its files and the tool that keeps them."""
-    figure, axes = plain_axes("Everything to the right of your code can be made again", "", "", height=2.6)
+    figure, axes = plain_axes("Everything to the right of the raw data can be made again", "", "", height=2.6)
     for at, (verb, files, keeper) in enumerate(STEPS):
         colour = COLOURS[0] if keeper == "Git" else COLOURS[1]
         axes.add_patch(

@@ -19,7 +19,6 @@ import subprocess
 import sys
 import tempfile
 import time
-import uuid
 from pathlib import Path
 
 # %%
@@ -35,17 +34,8 @@ from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.pipeline import make_pipeline
 from sklearn.svm import LinearSVC
 
-from labhelpers import (
-    data,
-    exercise,
-    models,
-    plots,
-    progress,
-    quiz,
-    settings,
-    tracking,
-    widgets,
-)
+from labhelpers import data, exercise, models, plots, progress, quiz, settings, tracking
+from labhelpers import widgets
 
 lab = settings.start("day11")
 
@@ -396,6 +386,7 @@ def smoothed(values, smoothing):
 pair = {"every step": curve(every_step), "every tenth step": curve(every_tenth)}
 
 
+# %%
 def chart(smoothing=90, x_axis="step", from_zero=False):
     """The loss of both runs, as the page would draw it."""
     figure, axes = plt.subplots()
@@ -405,12 +396,9 @@ def chart(smoothing=90, x_axis="step", from_zero=False):
         axes.plot(across, line, label=name, marker="o", ms=3)
         ends.append((across[-1], line[-1]))
     (one, low), (other, high) = ends
+    title = f"By the clock, the same steps took {one:.0f} and {other:.0f} seconds"
     if x_axis == "step":
-        title = (
-            f"Smoothing {smoothing}: “every tenth step” ends {high:.2f}, the other {low:.2f}"
-        )
-    else:
-        title = f"By the clock, the same steps took {one:.0f} and {other:.0f} seconds"
+        title = f"Smoothing {smoothing}: “every tenth” ends {high:.2f}, the other {low:.2f}"
     axes.set(title=title, xlabel=f"{x_axis} of the training", ylabel="training loss")
     axes.set_ylim(0 if from_zero else None)
     axes.legend()
@@ -909,18 +897,17 @@ misconceptions = [
 # %%
 @contextlib.contextmanager
 def tried_out():
-    """A fresh experiment in the spare store; afterwards all is as it was."""
+    """Whatever is logged inside goes into the spare store; afterwards all is as it was."""
     before = mlflow.get_tracking_uri(), os.environ["MLFLOW_EXPERIMENT_NAME"]
     mlflow.set_tracking_uri(f"sqlite:///{spare.as_posix()}")
-    with tempfile.TemporaryDirectory() as place:
-        try:
-            experiment(uuid.uuid4().hex, Path(place))
-            yield Path(place)
-        finally:
-            while mlflow.active_run():
-                mlflow.end_run()
-            mlflow.set_tracking_uri(before[0])
-            experiment(before[1])
+    try:
+        experiment("tried-out", home / "spare")
+        yield
+    finally:
+        while mlflow.active_run():
+            mlflow.end_run()
+        mlflow.set_tracking_uri(before[0])
+        experiment(before[1])
 
 
 # %% [markdown]
@@ -1053,11 +1040,11 @@ with tried_out(), mlflow.start_run() as run:
 
 
 # %% tags=["exercise"] exercise="day11/log-adapter" answer="log_adapter" minutes=7 difficulty=2
-# folder: a path. Log its files, subfolders too, into the open run below "adapter". But
-# - if there is a pickle in it, however deep (a name that ends in .bin, .pt or .pkl), raise
-#   ValueError, and log nothing;
-# - if there is no file at all (or no such folder), raise FileNotFoundError.
-# Each error names the file or the folder, and the way out: `save_pretrained` writes safetensors.
+# folder: a path. Log its files, subfolders too, into the open run below "adapter". But - if
+# there is a pickle in it, however deep (a name that ends in .bin, .pt or .pkl), raise
+# ValueError, and log nothing; - if there is no file at all (or no such folder), raise
+# FileNotFoundError. Each error names the file or the folder, and the way out: `save_pretrained`
+# writes safetensors.
 def log_adapter(folder): ...
 
 
@@ -1088,8 +1075,8 @@ def kept(run_id, folder=None):
 
 
 def trial(answer, names):
-    with tried_out() as place, mlflow.start_run() as run:
-        folder = place / "to-log"
+    with tried_out(), tempfile.TemporaryDirectory() as place, mlflow.start_run() as run:
+        folder = Path(place) / "to-log"
         for name in names:
             (folder / name).parent.mkdir(parents=True, exist_ok=True)
             (folder / name).write_text("weights")
@@ -1246,15 +1233,15 @@ print(client.get_run(failed.info.run_id).info.status)
 
 # %%
 def _experiment():
-    """The experiment that the environment names, else the folder's; in the file it does more."""
+    """The experiment of the environment, else the folder's; in the file it does more."""
     return os.environ.get("MLFLOW_EXPERIMENT_NAME") or Path.cwd().name
 
 
 # %% tags=["exercise"] exercise="day11/abandoned" answer="abandoned" minutes=8 difficulty=3
-# Return the ids of the runs of the experiment `_experiment()` that say RUNNING though they began
-# more than so many hours ago: a list of texts.
-# In a filter, the two are attributes: `attributes.status = '…'`, `attributes.start_time < …`.
-# MLflow keeps times as milliseconds since 1970, `time.time()` gives seconds.
+# Return the ids of the runs of the experiment `_experiment()` that say RUNNING though they
+# began more than so many hours ago: a list of texts. In a filter, the two are attributes:
+# `attributes.status = '…'`, `attributes.start_time < …`. MLflow keeps times as milliseconds
+# since 1970, `time.time()` gives seconds.
 def abandoned(hours=12.0): ...
 
 
@@ -1288,7 +1275,7 @@ def trial(answer, hours, runs):
             found = answer(hours) if hours else answer()
             if not isinstance(found, list) or not all(isinstance(each, str) for each in found):
                 return type(found[0] if isinstance(found, list) and found else found).__name__
-            return sorted(made.get(each, "an unknown run") for each in found)
+            return sorted(made[each] for each in found if each in made)
         finally:
             for run_id in made:
                 writer.delete_run(run_id)
@@ -1584,6 +1571,7 @@ for name, change in changes.items():
     found = differences(as_usual, record_with(name, change)) - noise
     told_now[name] = bool(found)
     print(f"{name:<28} {', '.join(sorted(found)) or 'nothing'}")
+told_by = sum(told.values()), sum(told_now.values())
 
 # %%
 figure = plots.heatmap(
@@ -1591,11 +1579,11 @@ figure = plots.heatmap(
     list(changes),
     ["report_to", "your file"],
     unit="told (1) or not (0)",
-    title=f"report_to tells {sum(told.values())} of 8 changes, your file {sum(told_now.values())}",
+    title=f"report_to tells {told_by[0]} of 8 changes, your file {told_by[1]}",
 )
 plots.show(
     figure,
-    alt=f"Grid of eight changes: report_to tells {sum(told.values())}, your file {sum(told_now.values())}.",
+    alt=f"Grid of eight changes: report_to tells {told_by[0]}, your file {told_by[1]}.",
 )
 tracking.record("told_by_own_file", sum(told_now.values()))
 
@@ -1612,9 +1600,7 @@ print(
     f"One training, drawn as two: {apart:.2f} apart with smoothing 90, {distance:.4f} without."
 )
 print(f"Parameters that report_to wrote: {len(by_trainer.data.params)}")
-print(
-    f"Changes it could tell: {sum(told.values())} of 8. Your file: {sum(told_now.values())} of 8."
-)
+print(f"Changes it could tell: {told_by[0]} of 8. Your file: {told_by[1]} of 8.")
 print(f"Rows kept from three notebooks at once: {rows_kept} of {3 * each}")
 
 # %% [markdown]

@@ -51,7 +51,7 @@ from labhelpers import data, exercise, plots, progress, project, quiz, tracking,
 # has three or four hours, and most of the difference is reading.)
 
 # %%
-my_file = None  # or its path: "/home/ada/tickets.csv"
+my_file = None  # or its path: "tickets.csv" in your home folder
 
 
 def read_mine(path):
@@ -66,7 +66,7 @@ def read_mine(path):
 
 # %%
 def read_messages():
-    """The course's text messages; rows that a reader once glued together come apart (Week 2)."""
+    """The course's text messages; rows that were once glued together come apart (Week 2)."""
     parts = project.separate(data.load("spam"))
     names = parts.features["label"].names
     labels = [names[number] for number in parts["label"]]
@@ -104,9 +104,9 @@ LINK = re.compile(r"(?:https?://|www\.)\S+")
 
 
 # %% tags=["exercise"] exercise="weekend3_saturday/phones" answer="mask_phones" minutes=8 difficulty=2
-# Return the text with "<PHONE>" in place of each phone number.
-# A phone number: ten digits or more, between two of them at most one blank, dot or hyphen. A +
-# in front belongs to it. Shorter ones stay: a year, a price, the 87121 that a prize asks you to text.
+# Return the text with "<PHONE>" in place of each phone number. A phone number: ten digits or
+# more, between two of them at most one blank, dot or hyphen. A + in front belongs to it.
+# Shorter ones stay: a year, a price, the 87121 that a prize asks you to text.
 def mask_phones(text): ...
 
 
@@ -392,8 +392,9 @@ overview
 # %% tags=["exercise"] exercise="weekend3_saturday/suspects" answer="suspects" minutes=12 difficulty=3
 # probabilities: array, a row for each text, a column for each class. given: its class number.
 # Bar of a class: the mean probability of that class, over the texts that are labelled with it.
-# Suspect: of the classes that reach their bar, the likeliest is not the given one. (None: not suspect.)
-# Return the row numbers of the suspects, the lowest probability of the given label first.
+# Suspect: of the classes that reach their bar, the likeliest is not the given one. (None: not
+# suspect.) Return the row numbers of the suspects, the lowest probability of the given label
+# first.
 def suspects(probabilities, given): ...
 
 
@@ -556,7 +557,8 @@ for row in doubted[:8]:
 
 # %% tags=["exercise"] exercise="weekend3_saturday/items" answer="items_needed" minutes=6 difficulty=1
 # share: about how often the model will be right, from 0 to 1. half: how far the interval may
-# reach to each side, such as 0.03. Return the smallest whole number of test texts that is enough.
+# reach to each side, such as 0.03. Return the smallest whole number of test texts that is
+# enough.
 def items_needed(share, half): ...
 
 
@@ -661,9 +663,9 @@ plots.show(figure, alt=f"How far an interval reaches, by the number of test text
 
 # %% tags=["exercise"] exercise="weekend3_saturday/goal" answer="judge" minutes=5 difficulty=1
 # baseline: share that counted words get right. margin: the gain you ask for. half: how far the
-# interval of the difference reaches to each side. All from 0 to 1.
-# "no room" if not even a model without mistakes gains more than the margin; otherwise
-# "too fine" if a measured gain of exactly the margin has an interval that holds zero; else "fine".
+# interval of the difference reaches to each side. All from 0 to 1. "no room" if not even a
+# model without mistakes gains more than the margin; otherwise "too fine" if a measured gain of
+# exactly the margin has an interval that holds zero; else "fine".
 def judge(baseline, margin, half): ...
 
 
@@ -761,10 +763,10 @@ START, END = "<!-- numbers -->", "<!-- /numbers -->"
 
 
 # %% tags=["exercise"] exercise="weekend3_saturday/card" answer="filled" minutes=8 difficulty=2
-# page, numbers: texts. Return the page with what stands between START and END replaced by
-# "\n" + numbers + "\n"; everything else to the letter. Only the first START counts.
-# Is there no START, or no END after it? Then nothing is replaced: add "\n", the whole block with its
-# marks, and "\n" at the end of the page.
+# page, numbers: texts. Return the page with what stands between START and END replaced by "\n"
+# + numbers + "\n"; everything else to the letter. Only the first START counts. Is there no
+# START, or no END after it? Then nothing is replaced: add "\n", the whole block with its marks,
+# and "\n" at the end of the page.
 def filled(page, numbers): ...
 
 
@@ -861,7 +863,7 @@ EMPTY = f"""# Data card
 recall, precision = shares
 numbers = f"""
 - {len(kept):,} of {len(raw):,} texts kept: {len(rows) - len(distinct):,} copies and \
-{len(later):,} near copies (similarity {THRESHOLD} or more) left out; {disputed} texts with two labels
+{len(later):,} near copies (from {THRESHOLD} on) left out; {disputed} texts with two labels
 - {", ".join(f"{count:,} {label}" for label, count in overview["texts"].items())}
 - {personal:,} texts held a mail address, a link or a number of ten digits; all masked. \
 Not masked: names ({greeted} greetings with one), addresses, numbers in words
