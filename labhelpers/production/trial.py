@@ -48,7 +48,8 @@ def run(folder: Path, command: list[str], seconds: float = SECONDS) -> subproces
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore", "COLUMNS": "200",
     }  # fmt: skip
-    environment.pop("PYTHONPATH", None)
+    for name in ("PYTHONPATH", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
+        environment.pop(name, None)  # a trial never writes to somebody's own server
     try:
         return subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds,

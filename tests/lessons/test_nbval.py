@@ -36,8 +36,9 @@ def test_nbval_lax_passes_as_an_instructor_runs_it():
 
 
 def test_nbval_lax_passes_on_the_shortest_lesson_of_each_group():
-    measured = timetable.measurements()
-    by_length = sorted(READY, key=lambda day: -measured[day["id"]]["seconds"])
+    measured = timetable.measurements()  # a lesson that was never measured is not known to be short
+    by_length = [day for day in READY if day["id"] in measured]
+    by_length.sort(key=lambda day: -measured[day["id"]]["seconds"])
     shortest = {day["lesson"].split("/")[0]: f"lessons/{day['lesson']}.ipynb" for day in by_length}
     assert_green_and_quiet(nbval(current().root, *shortest.values()))
 
