@@ -291,7 +291,7 @@ misconceptions = [
 # ## Run it all, and read the report
 #
 # <!-- asked: D14-T3 -->
-# The cache is empty, so everything runs: half a minute to two, depending on the machine. Meanwhile a guess. The
+# The cache is empty, so everything runs: one to three minutes, depending on the machine. Meanwhile a guess. The
 # report will give the score on the test split with a 95 % interval. How wide will that be?
 
 # %%
