@@ -80,6 +80,20 @@ def test_each_lesson_is_run_both_ways_in_one_workspace_and_kept(monkeypatch, cap
     assert "300 GFLOP/s" in kept[0].machine and verifying.stored("cpu") == []
 
 
+def test_the_header_tells_the_minutes_of_both_kinds_of_processor(monkeypatch):
+    monkeypatch.setenv("LAB_BF16", "1")
+    quick = lesson_run([{"event": "finished", "peak_bytes": 2**30}])
+    first = verifying.measurement(quick, {"float32": 300.0}, None)
+    monkeypatch.setenv("LAB_BF16", "0")
+    slow = verifying.LessonRun("day99", "solved", Path("day99.ipynb"), [], 90.0, None)
+    both = verifying.measurement(slow, {"float32": 30.0}, first)
+    assert both == {**first, "seconds_without_bf16": 90}
+    monkeypatch.setattr(timetable, "measurements", lambda: {"day99": both})
+    assert "0.0 of these minutes; 1.5 on one without bf16 units, and" in authoring._measured(DAY)
+    monkeypatch.setenv("LAB_BF16", "1")
+    assert verifying.measurement(quick, {}, both)["seconds_without_bf16"] == 90
+
+
 def give_cell(monkeypatch, source):
     """Let the lesson consist of one cell."""
     text = nbformat.writes(nbformat.v4.new_notebook(cells=[nbformat.v4.new_code_cell(source)]))

@@ -211,8 +211,10 @@ def _measured(day: dict[str, Any]) -> str:
     measured = timetable.measurements().get(day["id"])
     if not measured:
         return "The machine's share of this time has not been measured yet."
+    without = measured.get("seconds_without_bf16")
+    other = f"; {without / 60:.1f} on one without bf16 units" if without else ""
     return (
-        f"The machine works for {measured['seconds'] / 60:.1f} of these minutes and needs "
+        f"The machine works for {measured['seconds'] / 60:.1f} of these minutes{other}, and needs "
         f"{measured['peak_gib']:.1f} GiB of memory at most (2-core CPU, measured {measured['date']})."
     )
 

@@ -14,7 +14,7 @@ from typing import Any
 from unittest import mock
 
 from ...core import files, timetable
-from ...core.settings import PROFILES, LabError, current
+from ...core.settings import PROFILES, LabError, computes_bf16, current
 from .. import doctor
 from . import manuscripts
 from . import notebooks as authoring
@@ -243,11 +243,19 @@ def _remember(result: LessonRun, rates: dict[str, float]) -> None:
     import yaml
 
     measured: dict[str, Any] = timetable.measurements()
-    measured[result.lesson] = {
-        "seconds": round(result.seconds),
+    measured[result.lesson] = measurement(result, rates, measured.get(result.lesson))
+    files.write(current().root / "curriculum" / "measured.yaml", HEAD + yaml.safe_dump(measured))
+    authoring.build([result.lesson])
+
+
+def measurement(result: LessonRun, rates: dict[str, float], before: dict[str, Any] | None) -> dict[str, Any]:
+    """Say what a run took; on a processor without bf16 units only its seconds join what stands there."""
+    seconds = round(result.seconds)
+    if before and not computes_bf16():
+        return {**before, "seconds_without_bf16": seconds}
+    return (before or {}) | {
+        "seconds": seconds,
         "peak_gib": round(result.peak_bytes / 2**30, 2),
         "date": datetime.date.today().isoformat(),
         "matmul_gflops": rates,
     }
-    files.write(current().root / "curriculum" / "measured.yaml", HEAD + yaml.safe_dump(measured))
-    authoring.build([result.lesson])
