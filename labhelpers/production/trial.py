@@ -44,12 +44,12 @@ def answer(folder: Path, code: str, seconds: float = SECONDS) -> Any:
 
 def run(folder: Path, command: list[str], seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder; one that does not end is stopped and told."""
-    environment = os.environ | {
+    theirs = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    theirs.pop("PYTHONPATH", None)  # nor MLflow's tracks: a trial never writes to somebody's own server
+    environment = theirs | {
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
         "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore", "COLUMNS": "200",
     }  # fmt: skip
-    for name in ("PYTHONPATH", "MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "MLFLOW_RUN_ID"):
-        environment.pop(name, None)  # a trial never writes to somebody's own server
     try:
         return subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds,
