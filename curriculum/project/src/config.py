@@ -2,7 +2,7 @@
 
 import sys
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
@@ -12,6 +12,9 @@ class Section(BaseModel):
     """No unknown keys, and no text where a number belongs."""
 
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True)
+
+
+Kind = TypeVar("Kind", bound=Section)
 
 
 class Prepare(Section):
@@ -51,9 +54,14 @@ class Params(Section):
 
 
 def load(path: Path) -> Params:
-    """Read params.yaml; whatever is wrong with it ends the program with one line and exit code 2."""
+    """Read params.yaml."""
+    return read(path, Params)
+
+
+def read(path: Path, kind: type[Kind]) -> Kind:
+    """Read a YAML file and check it; whatever is wrong ends the program with one line and exit code 2."""
     try:
-        return Params.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
+        return kind.model_validate(yaml.safe_load(path.read_text(encoding="utf-8")) or {})
     except OSError as error:
         stop(f"{path}: {error.strerror}. Run this in the project's folder, or name the file: --params PATH.")
     except yaml.YAMLError as error:
