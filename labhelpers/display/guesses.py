@@ -43,6 +43,8 @@ class Guess:
             LabError: when `actual` is not a finite number.
         """
         result = _finite("Guess.compare", "actual", actual)
+        if self.value is not None:
+            _note(self, result)
         print(_verdict(self.value, result, self.high - self.low, self.unit if unit is None else unit))
 
 
@@ -137,6 +139,38 @@ def save(id: str, value: float) -> None:
         if _path().exists() and not _guesses():
             files.keep_aside(_path())
         files.write(_path(), json.dumps({**_guesses(), id: value}, indent=1) + "\n")
+
+
+def compared() -> list[dict[str, Any]]:
+    """List the guesses that met their result, as they stood at the first meeting.
+
+    Returns:
+        One dictionary for each, oldest first: id, guess, actual, low and high (the ends of its slider).
+    """
+    try:
+        rows = json.loads(_compared_path().read_text(encoding="utf-8"))
+    except (OSError, ValueError):
+        return []
+    return rows if isinstance(rows, list) else []
+
+
+def _compared_path() -> Path:
+    return settings.current().workspace / "guesses_compared.json"
+
+
+def _note(guess: Guess, actual: float) -> None:
+    """Keep the first meeting of a guess with its result; whoever runs a lesson again knows the result already."""
+    with files.locked():
+        rows = compared()
+        if all(row.get("id") != guess.id for row in rows):
+            row = {
+                "id": guess.id,
+                "guess": guess.value,
+                "actual": actual,
+                "low": guess.low,
+                "high": guess.high,
+            }
+            files.write(_compared_path(), json.dumps([*rows, row], indent=1) + "\n")
 
 
 def round_step(low: float, high: float) -> float:

@@ -10,9 +10,9 @@ from ..core import settings
 from ..core.settings import LabError
 from . import page as widget_page
 from . import tokens
-from .guesses import Guess, predict, round_step
+from .guesses import Guess, compared, predict, round_step
 
-__all__ = ["Exploration", "Guess", "explore", "predict", "tokenizer_explorer"]
+__all__ = ["Exploration", "Guess", "compared", "explore", "predict", "tokenizer_explorer"]
 CONTROL_KINDS = "(low, high), (low, high, step), a list of choices, True or False, or a text"
 
 

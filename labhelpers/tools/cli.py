@@ -162,19 +162,24 @@ def compare(
         bool, typer.Option("--publish", help="Write the guide's figures (for authors).")
     ] = False,
     train: Annotated[bool, typer.Option(help="--no-train: only make the page of what MLflow holds.")] = True,
+    family: Annotated[
+        bool, typer.Option("--family", help="LoRA's family at equal numbers of trained weights.")
+    ] = False,
 ) -> None:
     """Train every technique on one task with the same number of trials, and make one page of what it cost."""
     from ..core.settings import current
+    from .comparison import family as lora
     from .comparison import page as comparison_page
     from .comparison import train as comparison
 
+    field = lora.FAMILY if family else comparison.TECHNIQUES
     if train:
-        comparison.compare(techniques or None, say=typer.echo)
-    page = comparison_page.write(current().workspace / "comparison")
+        comparison.compare(techniques or None, say=typer.echo, field=field)
+    page = comparison_page.write(current().workspace / "comparison", field)
     typer.echo(page.read_text(encoding="utf-8"))
     typer.echo(f"The page and its figure: {page.parent}")
     if publish:
-        typer.echo(comparison_page.publish())
+        typer.echo(comparison_page.publish(field))
 
 
 @app.command()
@@ -369,11 +374,14 @@ def check(
         bool,
         typer.Option("--fresh-clone", "--rebuild", help="Also rebuild everything in a clone and compare."),
     ] = False,
+    final: Annotated[
+        bool, typer.Option("--final", help="The finished project: every point of the rubric, with evidence.")
+    ] = False,
 ) -> None:
     """Run what you wrote, in a copy, and say what is wrong first; nothing of yours is changed."""
     from .. import production
 
-    if not production.check(folder, day, fresh_clone):
+    if not (production.final(folder) if final else production.check(folder, day, fresh_clone)):
         raise typer.Exit(1)
 
 

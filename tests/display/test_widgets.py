@@ -118,6 +118,17 @@ def test_the_comparison_is_one_honest_sentence(guess, words, browser, capsys):
     assert words in out and "51 %" in out and out.count("\n") == 1
 
 
+def test_only_the_first_meeting_with_the_result_counts(browser, capsys):
+    asked = widgets.predict("fresh", "Accuracy", 0, 100, "%")
+    asked.compare(51)
+    assert widgets.compared() == []
+    guess_in(browser, 40)
+    asked.compare(51)
+    guess_in(browser, 51)  # after the result was shown
+    asked.compare(51)
+    assert widgets.compared() == [{"id": "fresh", "guess": 40.0, "actual": 51.0, "low": 0.0, "high": 100.0}]
+
+
 def test_a_question_is_text_not_html(browser):
     widgets.predict("x", "Is 1 < 2 <script>?", 0, 1)
     assert "&lt;script&gt;" in browser.all("HTML")[0].value
