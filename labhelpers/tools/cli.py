@@ -386,6 +386,24 @@ def check(
 
 
 @project_app.command()
+def image(
+    folder: Annotated[Path, typer.Argument(help="Your project; this folder if omitted.")] = Path(),
+    tag: Annotated[str, typer.Option(help="The image's name.")] = "films",
+    dry: Annotated[
+        bool, typer.Option("--dry", help="Without Docker: run the steps in an empty folder.")
+    ] = False,
+    option: Annotated[
+        list[str] | None, typer.Option(help="One more word for the builder, such as --no-cache.")
+    ] = None,
+) -> None:
+    """Build the image of your project's service with Docker or Podman, or try its steps without them."""
+    from ..production import image as images
+
+    if not (images.dry(folder) if dry else images.build(folder, tag, tuple(option or ()))):
+        raise typer.Exit(1)
+
+
+@project_app.command()
 def reference(
     file: Annotated[str, typer.Argument(help="The file, such as src/files.py.")],
     folder: Annotated[Path, typer.Option(help="Your project.")] = Path(),

@@ -1,0 +1,80 @@
+"""Questions that arrive together are answered together; one that finds no room is told so at once."""
+
+import asyncio
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+MOST = 16  # texts in one call of the model
+WAITING = 64  # texts that may wait for their turn: as many as are answered in a second, or so
+
+
+class Full(Exception):
+    """There is no room in the queue."""
+
+
+# <gap day19>
+# def together(first: tuple, queue: asyncio.Queue, most: int) -> list:
+#     """The batch that begins with `first`: it, and what else is waiting at this moment, `most` in all."""
+#     ...
+# <solution>
+def together(first: tuple, queue: asyncio.Queue, most: int) -> list:
+    """The batch that begins with `first`: it, and what else is waiting at this moment, `most` in all."""
+    batch = [first]
+    while len(batch) < most and not queue.empty():
+        batch.append(queue.get_nowait())
+    return batch
+
+
+# </solution>
+
+
+class Batcher:
+    """One thread with the model in it, and in front of it a queue that has an end."""
+
+    def __init__(self, answer: Callable[[list[str]], list], most: int = MOST, waiting: int = WAITING):
+        self.answer, self.most = answer, most
+        self.queue: asyncio.Queue = asyncio.Queue(waiting)
+        self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self.sizes: Callable[[int], None] = lambda size: None  # is told the size of each batch
+
+    def room(self) -> int:
+        """How many more texts may come."""
+        return self.queue.maxsize - self.queue.qsize()
+
+    async def ask(self, texts: list[str]) -> list:
+        """The answers to some texts, in their order. Full, and nothing is done, where not all of them find room."""
+        if len(texts) > self.room():
+            raise Full
+        loop = asyncio.get_running_loop()
+        waiting = [(text, loop.create_future()) for text in texts]
+        for entry in waiting:
+            self.queue.put_nowait(entry)
+        return list(await asyncio.gather(*(future for _, future in waiting)))
+
+    async def work(self) -> None:
+        """Answer batch after batch. One that fails tells those who asked; the next is taken all the same."""
+        while True:
+            batch = together(await self.queue.get(), self.queue, self.most)
+            batch = [entry for entry in batch if not entry[1].done()]
+            if not batch:  # whoever asked has gone
+                continue
+            self.sizes(len(batch))
+            for (_, future), found in zip(batch, await self._answers(batch), strict=True):
+                if future.done():
+                    continue
+                if isinstance(found, Exception):
+                    future.set_exception(found)
+                else:
+                    future.set_result(found)
+
+    async def _answers(self, batch: list) -> list:
+        texts = [text for text, _ in batch]
+        try:
+            found = await asyncio.get_running_loop().run_in_executor(self.thread, self.answer, texts)
+            return (
+                list(found)
+                if len(found) == len(texts)
+                else [RuntimeError("not one answer a text")] * len(texts)
+            )
+        except Exception as error:
+            return [error] * len(texts)
