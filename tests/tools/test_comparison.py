@@ -1,8 +1,11 @@
 """The comparison of techniques is fair, and its words come from one function. (`lab compare` itself trains for minutes.)"""
 
+from types import SimpleNamespace
+
 import pytest
 
 from labhelpers.core.settings import LabError
+from labhelpers.tools.comparison import family
 from labhelpers.tools.comparison import page as comparison_page
 from labhelpers.tools.comparison import train as comparison
 from labhelpers.training import tracking
@@ -132,7 +135,46 @@ def test_the_techniques_take_turns_on_the_clock(monkeypatch):
     with pytest.raises(LabError, match="Run `lab compare` again"):
         comparison.table()  # interrupted just before the clock
     monkeypatch.setattr(comparison, "_steps", lambda built, train: {key: [9.0, 1.0, 2.0] for key in built})
-    comparison.clock({"lora": "A", "head": "B"}, {"validation": split, "train": split}, repeats=3)
+    built = {
+        key: comparison.Technique(key, lambda name=name: name, (), "")
+        for key, name in zip(("lora", "head"), "AB", strict=True)
+    }
+    comparison.clock(built, {"validation": split, "train": split}, repeats=3)
     assert asked == ["A", "B"] * 4
     assert (comparison._finished()["metrics.latency_ms"] >= 0).all()
     assert (comparison._finished()["metrics.step_ms"] == 1.5).all()
+
+
+def test_the_family_trains_equal_numbers_or_cannot_spend_them(monkeypatch):
+    import transformers
+
+    shape = transformers.BertConfig(
+        vocab_size=50, num_hidden_layers=2, hidden_size=384, num_attention_heads=2, intermediate_size=1536
+    )
+    build = transformers.AutoModelForSequenceClassification.from_config
+    monkeypatch.setattr(comparison, "_base", lambda **_: build(shape))
+    budget = 2 * 4 * (4 * 768 + 2 * 1920)
+    spent = {}
+    for key, one in family.every().items():
+        trainer = SimpleNamespace(
+            model=one.build(),
+            train_dataset=range(40),
+            args=SimpleNamespace(learning_rate=one.rates[1], per_device_train_batch_size=16),
+            add_callback=lambda callback: None,
+        )
+        if one.ready:
+            one.ready(trainer)
+        parts = trainer.model.named_parameters()
+        spent[key] = sum(
+            part.numel() for name, part in parts if part.requires_grad and "classifier" not in name
+        )
+    assert max(spent.values()) == budget == spent["lora"] == spent["all_linear"]
+    small = {key for key, numbers in spent.items() if numbers < 0.9 * budget}
+    assert small == {"vera", "ia3"}  # a vector per matrix is all that they have
+
+
+def test_the_family_has_its_own_runs_and_its_own_page():
+    assert family.FAMILY.name != comparison.TECHNIQUES.name
+    assert comparison_page.location(family.FAMILY.name) != comparison_page.location()
+    assert set(comparison_page.GUIDES) == {family.FAMILY.name, comparison.TECHNIQUES.name}
+    assert {len(one.rates) for one in family.every().values()} == {4}

@@ -18,19 +18,24 @@ from . import train as comparison
 HEAD = "# Written by `lab compare --publish` from the runs in MLflow; never by hand.\n"
 
 
-def location() -> Path:
+# Who takes part → the guide that shows it, and its picture there.
+GUIDES = {"techniques": ("comparison", "comparison"), "lora_family": ("lora_variants", "lora_family")}
+
+
+def location(name: str = "techniques") -> Path:
     """Where the figures that the guide shows are kept."""
-    return settings.current().root / "curriculum" / "techniques.yaml"
+    return settings.current().root / "curriculum" / f"{name}.yaml"
 
 
-def publish() -> Path:
+def publish(field: comparison.Field = comparison.TECHNIQUES) -> Path:
     """Write what MLflow holds into the course, for its guide."""
     import yaml
 
     if settings.current().profile != "cpu":
         raise LabError("Only the cpu profile is published. Run `LAB_PROFILE=cpu lab compare --publish`.")
     rows = [
-        {name: _plain(value) for name, value in row.items()} for row in comparison.table().to_dict("records")
+        {name: _plain(value) for name, value in row.items()}
+        for row in comparison.table(field).to_dict("records")
     ]
     document = {
         "date": f"{datetime.date.today()}",
@@ -39,42 +44,44 @@ def publish() -> Path:
         "bars": {name: _plain(value) for name, value in comparison.bars().items()},
         "rows": rows,
     }
-    files.write(location(), HEAD + yaml.safe_dump(document, sort_keys=False, width=110))
-    guide = guides.folder() / "comparison.md"
-    files.write(guide, refresh(guide.read_text(encoding="utf-8"), rows))
-    return location()
+    place = location(field.name)
+    files.write(place, HEAD + yaml.safe_dump(document, sort_keys=False, width=110))
+    page, picture = GUIDES[field.name]
+    guide = guides.folder() / f"{page}.md"
+    files.write(guide, refresh(guide.read_text(encoding="utf-8"), rows, picture))
+    return place
 
 
-def refresh(page: str, rows: list[dict[str, Any]]) -> str:
+def refresh(page: str, rows: list[dict[str, Any]], picture: str = "comparison") -> str:
     """Put what its tables print, and the descriptions of its pictures, into the guide; a person's words stay."""
     for name, table in (("quality", quality(rows)), ("costs", costs(rows))):
         call = re.escape(f'>>> print(comparison_page.{name}(found["rows"]))\n')
         page = re.sub(
             f"({call}).*?(\n\n```)", lambda found, table=table: found[1] + table + found[2], page, flags=re.S
         )
-    for name, described in (("comparison", alt(rows)), ("comparison_memory", memory_alt(rows))):
-        picture = rf"!\[.*?\](?=\(figures/{name}\.png\))"
-        page = re.sub(picture, lambda _, described=described: f"![{described}]", page)
+    for name, described in ((picture, alt(rows)), (f"{picture}_memory", memory_alt(rows))):
+        old = rf"!\[.*?\](?=\(figures/{name}\.png\))"
+        page = re.sub(old, lambda _, described=described: f"![{described}]", page)
     return page
 
 
-def published() -> dict[str, Any]:
-    """Read the figures that the guide shows: "date", "machine" and "rows", a row as in `train.table`."""
-    return timetable.curriculum("techniques")
+def published(name: str = "techniques") -> dict[str, Any]:
+    """Read the figures that a guide shows: "date", "machine" and "rows", a row as in `train.table`."""
+    return timetable.curriculum(name)
 
 
-def write(folder: Path) -> Path:
+def write(folder: Path, field: comparison.Field = comparison.TECHNIQUES) -> Path:
     """Write the page of this workspace's own comparison, with its figures beside it."""
-    rows = comparison.table().to_dict("records")
+    rows, name = comparison.table(field).to_dict("records"), field.name
     folder.mkdir(parents=True, exist_ok=True)
-    figure(rows).savefig(folder / "techniques.png", bbox_inches="tight")
-    memory_figure(rows).savefig(folder / "techniques_memory.png", bbox_inches="tight")
-    page = folder / "techniques.md"
+    figure(rows).savefig(folder / f"{name}.png", bbox_inches="tight")
+    memory_figure(rows).savefig(folder / f"{name}_memory.png", bbox_inches="tight")
+    page = folder / f"{name}.md"
     files.write(
         page,
-        f"# The techniques on one task\n\n{conditions(rows)}\n\n```text\n{quality(rows)}\n```\n\n"
-        f"![{alt(rows)}](techniques.png)\n\n```text\n{costs(rows)}\n```\n\n"
-        f"![{memory_alt(rows)}](techniques_memory.png)\n\n{sources(rows)}\n",
+        f"# {len(rows)} ways on one task\n\n{conditions(rows)}\n\n```text\n{quality(rows)}\n```\n\n"
+        f"![{alt(rows)}]({name}.png)\n\n```text\n{costs(rows)}\n```\n\n"
+        f"![{memory_alt(rows)}]({name}_memory.png)\n\n{sources(rows, field)}\n",
     )
     return page
 
@@ -100,8 +107,6 @@ def quality(rows: list[dict[str, Any]]) -> str:
         "minus LoRA, 95 %": _difference,
         "verdict": lambda row: row.get("verdict", ""),
     }
-    if not any(row.get("verdict") for row in rows):  # published before seeds were judges
-        del columns["verdict"]
     return _table(sorted(rows, key=lambda row: -row["accuracy"]), columns)
 
 
@@ -115,8 +120,6 @@ def costs(rows: list[dict[str, Any]]) -> str:
         "one step": lambda row: f"{row['step_ms']:.0f} ms",
         "one answer": lambda row: f"{row['latency_ms']:.1f} ms",
     }
-    if not all("step_ms" in row for row in rows):  # published before steps were clocked
-        del columns["one step"]
     return _table(rows, columns)
 
 
@@ -132,9 +135,9 @@ def _bytes(row: dict[str, Any]) -> float:
     return sum(row[f"{part}_bytes"] for part in comparison.PARTS)
 
 
-def sources(rows: list[dict[str, Any]]) -> str:
+def sources(rows: list[dict[str, Any]], field: comparison.Field = comparison.TECHNIQUES) -> str:
     """Say where each technique comes from."""
-    known = {one.name: one.source for one in comparison.every().values()}
+    known = {one.name: one.source for one in field.every().values()}
     return "Sources: " + "; ".join(f"{row['technique']}: {known[row['technique']]}" for row in rows) + "."
 
 

@@ -33,6 +33,15 @@ class Technique:
     build: Callable[[], Any]
     rates: tuple[float, ...]  # among which validation chooses
     source: str
+    ready: Callable[[Any], None] | None = None  # gets the Trainer: an optimiser or a callback of its own
+
+
+@dataclass(frozen=True)
+class Field:
+    """Who takes part in a comparison, and the name of its experiment, of its YAML and of its page."""
+
+    name: str
+    every: Callable[[], dict[str, Technique]]
 
 
 def every() -> dict[str, Technique]:
@@ -47,10 +56,11 @@ def every() -> dict[str, Technique]:
         ("prompt", "Prompt tuning", _prompt, 3e-2, "Lester et al. 2021, §2"),
         ("head", "Head only", _head, 1e-2, "the baseline: the encoder stays as it is"),
     ]
-    return {key: Technique(name, build, _around(rate), source) for key, name, build, rate, source in rows}
+    return {key: Technique(name, build, around(rate), source) for key, name, build, rate, source in rows}
 
 
-def _around(rate: float) -> tuple[float, ...]:
+def around(rate: float) -> tuple[float, ...]:
+    """Four rates: one below the given one, itself, two above."""
     return tuple(float(f"{rate * FACTOR**step:.2g}") for step in (-1, 0, 1, 2))
 
 
@@ -170,13 +180,18 @@ def _wrapped(base: Any, config: Any) -> Any:
     return model
 
 
-def compare(keys: Iterable[str] | None = None, say: Callable[[str], None] = print) -> None:
+TECHNIQUES = Field(EXPERIMENT, every)
+
+
+def compare(
+    keys: Iterable[str] | None = None, say: Callable[[str], None] = print, field: Field = TECHNIQUES
+) -> None:
     """Give each technique the same chance: learning rates tried with one seed, the best one trained with fresh seeds.
 
     Rates are chosen on the validation split. Accuracy is reported on sentences of the training split that no run
     here trains on. So neither the sentences nor the seed that chose are among the judges. The test split stays closed.
     """
-    known = every()
+    known = field.every()
     chosen = list(known) if keys is None else list(keys)
     if wrong := [key for key in chosen if key not in known]:
         raise LabError(f"There is no technique {wrong[0]!r}. Choose from: {', '.join(known)}.")
@@ -185,11 +200,11 @@ def compare(keys: Iterable[str] | None = None, say: Callable[[str], None] = prin
     for key in chosen:
         judges = JUDGES[: settings.pick(smoke=2, cpu=5, gpu=5)]
         rates = known[key].rates[: settings.pick(smoke=2, cpu=4, gpu=4)]
-        tried = {rate: _run(known[key], key, rate, CHOOSES, splits, say) for rate in rates}
+        tried = {rate: _run(known[key], key, rate, CHOOSES, splits, say, field) for rate in rates}
         best = max(tried, key=lambda rate: tried[rate]["validation_accuracy"])
         for seed in judges:
-            _run(known[key], key, best, seed, splits, say)
-    clock({key: known[key].build() for key in chosen}, splits)
+            _run(known[key], key, best, seed, splits, say, field)
+    clock({key: known[key] for key in chosen}, splits, field)
 
 
 def sentences() -> dict[str, Any]:
@@ -213,14 +228,15 @@ def sentences() -> dict[str, Any]:
 
 
 def _run(
-    technique: Technique, key: str, rate: float, seed: int, splits: dict[str, Any], say: Callable[[str], None]
-) -> dict[str, float]:
+    technique: Technique, key: str, rate: float, seed: int, splits: dict[str, Any], say: Callable[[str], None],
+    field: Field,
+) -> dict[str, float]:  # fmt: skip
     """Train one model, measure it, and log it as one MLflow run."""
     import mlflow
     from transformers import set_seed
 
     set_seed(seed)
-    trainer = _trainer(technique.build(), f"{key}-{rate:g}-{seed}", rate, seed, splits["train"])
+    trainer = _trainer(technique, f"{key}-{rate:g}-{seed}", rate, seed, splits["train"])
     account = _account(trainer)
     run = training.train(trainer, f"technique-{key}")
     correct = {name: _correct(trainer.model, splits[name]) for name in ("validation", "judging")}
@@ -232,7 +248,7 @@ def _run(
         "checkpoint_bytes": float((run.folder / runs.WEIGHTS).stat().st_size),
         **{f"{part}_bytes": float(getattr(account, part)) for part in PARTS},
     }
-    with tracking.start_run(EXPERIMENT, f"{key} {rate:g} seed {seed}"):
+    with tracking.start_run(field.name, f"{key} {rate:g} seed {seed}"):
         mlflow.log_params(
             {"technique": key, "learning_rate": rate, "seed": seed, "examples": len(splits["train"])}
         )
@@ -245,7 +261,7 @@ def _run(
     return measured
 
 
-def _trainer(model: Any, name: str, rate: float, seed: int, train: Any) -> Any:
+def _trainer(technique: Technique, name: str, rate: float, seed: int, train: Any) -> Any:
     from transformers import AutoTokenizer, DataCollatorWithPadding, Trainer
 
     arguments = training.arguments(
@@ -257,7 +273,10 @@ def _trainer(model: Any, name: str, rate: float, seed: int, train: Any) -> Any:
         seed=seed,
     )
     collator = DataCollatorWithPadding(AutoTokenizer.from_pretrained(models.source("encoder")))
-    return Trainer(model=model, args=arguments, train_dataset=train, data_collator=collator)
+    trainer = Trainer(model=technique.build(), args=arguments, train_dataset=train, data_collator=collator)
+    if technique.ready:
+        technique.ready(trainer)
+    return trainer
 
 
 def _account(trainer: Any) -> memory.MemoryAccount:
@@ -288,7 +307,9 @@ def _correct(model: Any, split: Any) -> Any:
     return training.predict(model, split).argmax(axis=1) == np.array(split["labels"])
 
 
-def clock(built: dict[str, Any], splits: dict[str, Any], repeats: int = 30) -> None:
+def clock(
+    chosen: dict[str, Technique], splits: dict[str, Any], field: Field = TECHNIQUES, repeats: int = 30
+) -> None:
     """Note in every run of a technique how long a step and an answer take; the weights' values do not matter for that.
 
     The techniques take turns with each sentence and each few steps, so that whatever else the machine does hits all of
@@ -296,6 +317,7 @@ def clock(built: dict[str, Any], splits: dict[str, Any], repeats: int = 30) -> N
     """
     from mlflow import MlflowClient
 
+    built = {key: technique.build() for key, technique in chosen.items()}
     answers: dict[str, list[float]] = {key: [] for key in built}
     for at in [
         0,
@@ -306,19 +328,21 @@ def clock(built: dict[str, Any], splits: dict[str, Any], repeats: int = 30) -> N
             begin = time.perf_counter()
             training.predict(model, one)
             answers[key].append(1000 * (time.perf_counter() - begin))
-    steps = _steps(built, splits["train"])
-    found = _finished()
+    steps = _steps(chosen, splits["train"])
+    found = _finished(field)
     for run, key in zip(found["run_id"], found["params.technique"], strict=True):
         if key in built:
             MlflowClient().log_metric(run, "latency_ms", statistics.median(answers[key][1:]))
             MlflowClient().log_metric(run, "step_ms", statistics.median(steps[key][1:]))
 
 
-def _steps(built: dict[str, Any], train: Any, rounds: int = 6, steps: int = 8) -> dict[str, list[float]]:
+def _steps(
+    chosen: dict[str, Technique], train: Any, rounds: int = 6, steps: int = 8
+) -> dict[str, list[float]]:
     """Milliseconds of one training step of 16 sentences, per technique and round."""
-    spent: dict[str, list[float]] = {key: [] for key in built}
+    spent: dict[str, list[float]] = {key: [] for key in chosen}
     few = train.select(range(min(16 * steps, len(train))))
-    trainers = {key: _trainer(model, "clock", 1e-5, CHOOSES, few) for key, model in built.items()}
+    trainers = {key: _trainer(technique, "clock", 1e-5, CHOOSES, few) for key, technique in chosen.items()}
     for _ in range(rounds):
         for key, trainer in trainers.items():
             found = trainer.train()
@@ -326,11 +350,11 @@ def _steps(built: dict[str, Any], train: Any, rounds: int = 6, steps: int = 8) -
     return spent
 
 
-def table() -> Any:
-    """Read the comparison from MLflow: a DataFrame with one row per technique, in the order of `techniques.every()`."""
+def table(field: Field = TECHNIQUES) -> Any:
+    """Read the comparison from MLflow: a DataFrame with one row per technique, in the order of `field.every()`."""
     import pandas as pd
 
-    found = _finished()
+    found = _finished(field)
     if found.empty:
         raise LabError(
             "No technique has been compared in this workspace and profile yet. Run `lab compare` first."
@@ -340,20 +364,19 @@ def table() -> Any:
             "The comparison stopped before its techniques were timed. Run `lab compare` again; what has been trained is "
             "found again."
         )
-    return pd.DataFrame(_rows(found))
+    return pd.DataFrame(_rows(found, field.every()))
 
 
-def _finished() -> Any:
+def _finished(field: Field = TECHNIQUES) -> Any:
     import mlflow
 
-    tracking.setup(EXPERIMENT)
+    tracking.setup(field.name)
     # A small run of the smoke profile says nothing about a large one, and judges on other sentences.
     wanted = f"attributes.status = 'FINISHED' and tags.profile = '{settings.current().profile}'"
-    return mlflow.search_runs(experiment_names=[EXPERIMENT], filter_string=wanted)
+    return mlflow.search_runs(experiment_names=[field.name], filter_string=wanted)
 
 
-def _rows(found: Any) -> list[dict[str, Any]]:
-    known = every()
+def _rows(found: Any, known: dict[str, Technique]) -> list[dict[str, Any]]:
     # A run that was repeated counts once: the newest.
     newest = found.sort_values("start_time").drop_duplicates(
         ["params.technique", "params.learning_rate", "params.seed"], keep="last"
@@ -421,10 +444,10 @@ def bars() -> dict[str, float]:
     splits = sentences()
     tokenizer = AutoTokenizer.from_pretrained(models.source("encoder"))
     texts = {
-        name: tokenizer.batch_decode(part["input_ids"], skip_special_tokens=True)
+        name: tokenizer.batch_decode(part["input_ids"][:], skip_special_tokens=True)
         for name, part in splits.items()
     }
-    labels = {name: np.array(part["labels"]) for name, part in splits.items()}
+    labels = {name: np.array(part["labels"][:]) for name, part in splits.items()}
     words = make_pipeline(
         TfidfVectorizer(ngram_range=(1, 2), sublinear_tf=True), LogisticRegression(C=4, max_iter=2000)
     )
