@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from . import checks, rebuild, trial
+from . import checks, rebuild, scaffold, trial
 
 MOST_PAGES = 4
 PAGES = ("README.md", "docs/model_card.md", "docs/report.md")
@@ -27,10 +27,10 @@ def final(folder: str | Path) -> bool:
         LabError: when there is no project in the folder.
     """
     folder = Path(folder).expanduser().absolute()
-    pieces = checks.findings(folder)
+    left = scaffold.open_pieces(folder)
     points: dict[str, Callable[[Path], tuple[bool, str]]] = {
         "committed, with a version": lambda clone: _version(folder),
-        "nothing is left to write": lambda clone: _written(pieces),
+        "nothing is left to write": lambda clone: _written(left),
         "the tests are green": _tests,
         "the code is clean": _clean,
         "what only you can say is said": _said,
@@ -71,11 +71,10 @@ def _version(folder: Path) -> tuple[bool, str]:
     return True, f"{tag.stdout.strip()} is commit {commit}"
 
 
-def _written(pieces: list[checks.Finding]) -> tuple[bool, str]:
-    left = [one for one in pieces if one.state != "right"]
+def _written(left: list[tuple[str, str]]) -> tuple[bool, str]:
     if left:
-        return False, f"{left[0].file} · {left[0].piece}: {left[0].problem}"
-    return True, f"{len(pieces)} pieces, all right"
+        return False, f"{left[0][0]} · {left[0][1]}"
+    return True, "every gap is filled; `lab project check` judges each"
 
 
 def _tests(clone: Path) -> tuple[bool, str]:
@@ -85,7 +84,7 @@ def _tests(clone: Path) -> tuple[bool, str]:
 
 
 def _clean(clone: Path) -> tuple[bool, str]:
-    done = trial.run(clone, [sys.executable, "-m", "ruff", "check", "--output-format", "concise", "."])
+    done = trial.run(clone, [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", "."])
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     return done.returncode == 0, said[0] if said else "ruff has nothing to say"
 

@@ -71,7 +71,7 @@ print(pd.DataFrame(rows).set_index("week").T.to_string())
 # of the slider*. And since one wild guess should not decide, take the median.
 
 
-# %% tags=["exercise"] exercise="weekend4_sunday/typical" answer="typical_error" minutes=6 difficulty=1
+# %% tags=["exercise"] exercise="weekend4_sunday/typical" answer="typical_error" minutes=8 difficulty=1
 # pairs: a list of dictionaries with the keys guess, actual, low, high (numbers). Return the
 # median of |guess - actual| / (high - low). A result may lie outside the slider: then count
 # it as if it lay at the slider's end, since nobody could have moved further. None for no pairs.
@@ -174,7 +174,7 @@ else:
 # **permutation test**, and its answer is a p-value.
 
 
-# %% tags=["exercise"] exercise="weekend4_sunday/drop" answer="chance_of_drop" minutes=11 difficulty=3
+# %% tags=["exercise"] exercise="weekend4_sunday/drop" answer="chance_of_drop" minutes=14 difficulty=3
 # errors: a list of at least four numbers, oldest first. The drop is the mean of the first half
 # minus the mean of the second (with an odd count, the middle one belongs to the second half).
 # Return the share of the 2,000 orders that np.random.default_rng(0) gives by
@@ -343,11 +343,92 @@ print("begun" if is_new else "yours, as you left it", "→ progress/portfolio.md
 print(draft)
 
 # %% [markdown]
-# Fill it in now; an hour is well spent. Then let a strict reader look at it. The commonest fault of such pages is a word
+# The first line decides whether anybody reads the second. Which of your results belongs there? Not the one with the
+# largest number: the one that would survive the unluckiest reading. Of a difference with its interval, that is the end
+# nearest to zero.
+
+
+# %% tags=["exercise"] exercise="weekend4_sunday/lead" answer="lead" minutes=9 difficulty=2
+# claims: name → (low, high), the 95 % interval of a difference. Return the name of the claim
+# that promises most even in its worst case: the end nearest to zero is farthest from it, up or
+# down. An interval that holds zero promises nothing. None if no claim is left.
+def lead(claims): ...
+
+
+# <solution>
+def lead(claims):
+    sure = {name: max(low, -high) for name, (low, high) in claims.items()}
+    sure = {name: least for name, least in sure.items() if least > 0}
+    return max(sure, key=sure.get) if sure else None
+
+
+# </solution>
+
+
+# %% tags=["check"] exercise="weekend4_sunday/lead"
+def check(answer):
+    claims = {"a": (0.02, 0.03), "b": (-0.20, 0.30), "c": (0.01, 0.25), "d": (-0.09, -0.05)}
+    found = answer(dict(claims))
+    if found == "b":
+        return (
+            "`b` may be 0.3, and it may be -0.2: its interval holds zero, and promises nothing."
+        )
+    if found == "c":
+        return "`c` has the largest middle or end. In its worst case it is 0.01, and another claim promises more than that."
+    if found == "a":
+        return "A loss is a result, too: `d` says at least 0.05, downwards."
+    if found != "d":
+        return f"Of {claims} the safest large claim is d; you return {found!r}."
+    nothing = answer({"b": (-0.1, 0.1), "e": (0.0, 0.2)})
+    if nothing is not None:
+        return f"An interval that reaches zero holds it. Here no claim is left: None, not {nothing!r}."
+    return None if answer({}) is None else "Without any claim: None."
+
+
+def inputs(draw):
+    yield {}
+    yield {"one": (0.1, 0.2)}
+    for count in (2, 5, 9):
+        lows = draw.normal(0, 0.1, count)
+        yield {
+            f"n{at}": (float(low), float(low + draw.uniform(0.01, 0.2)))
+            for at, low in enumerate(lows)
+        }
+
+
+hints = [
+    "For a gain the worst case is `low`; for a loss it is `-high`. The larger of the two is positive only if zero is outside.",
+    "`max(sure, key=sure.get)` gives the name with the largest value.",
+]
+misconceptions = [
+    (
+        "def lead(claims):\n    return max(claims, key=lambda n: abs(sum(claims[n]) / 2)) if claims else None",
+        "promises more than that",
+    ),
+    (
+        "def lead(claims):\n    return max(claims, key=lambda n: claims[n][1]) if claims else None",
+        "promises nothing",
+    ),
+    (
+        "def lead(claims):\n    sure = {n: low for n, (low, high) in claims.items() if low > 0}\n    return max(sure, key=sure.get) if sure else None",
+        "A loss is a result",
+    ),
+    (
+        "def lead(claims):\n    sure = {n: max(low, -high) for n, (low, high) in claims.items() if low >= 0 or high <= 0}\n    return max(sure, key=sure.get) if sure else None",
+        "reaches zero holds it",
+    ),
+]
+
+# %% [markdown]
+# Fill it in now; an hour is well spent. Two things make such a page worth reading. It says what you *expected*, so that
+# the surprise is one; your guesses are above. And it says what did not work. Everybody has three experiments that
+# failed, hardly any page shows one, and it is the part that a colleague copies first.
+#
+# Then let a strict reader look at it. The commonest fault of such pages is a word
 # that claims a comparison and gives no number: *faster*, *much better*, *improves*. Write that reader.
 
 
-# %% tags=["exercise"] exercise="weekend4_sunday/bare" answer="bare_claims" minutes=10 difficulty=2
+# %% tags=["exercise"] exercise="weekend4_sunday/bare" answer="bare_claims" minutes=12 difficulty=2
 # text: plain sentences, each ending with ".", "!" or "?" followed by a blank or the end.
 # Return the sentences that hold one of the words of CLAIMS (in any case, as whole words) and
 # no digit. A dot inside a number (0.74) ends no sentence. Keep their order; strip blanks.
@@ -453,7 +534,7 @@ tracking.record("bare_claims", float(len(accused)))
 # know that it is done. When will they be finished, if you have so many hours a week and are honest about it?
 
 
-# %% tags=["exercise"] exercise="weekend4_sunday/dates" answer="finish_dates" minutes=10 difficulty=2
+# %% tags=["exercise"] exercise="weekend4_sunday/dates" answer="finish_dates" minutes=12 difficulty=2
 # start: a datetime.date, the first day on which you work. weekdays: the days of the week on
 # which you do, Monday is 0. hours: how many on each of these days. tasks: hours that each task
 # takes, done one after the other; what is left of a day's hours goes into the next task.

@@ -10,7 +10,6 @@ from typing import Annotated, Any
 
 import typer
 import yaml
-
 from src import config, files, logs
 
 DOCS = Path("docs")
@@ -46,7 +45,7 @@ def shown(value: float, low: float, high: float) -> str:
     """A value with its interval, in the decimals that the interval deserves: "0.74 (0.70 to 0.78)"."""
     half = (high - low) / 2
     decimals = min(6, max(0, -math.floor(math.log10(half)))) if half > 0 else 3
-    return f"{value:.{decimals}f} ({low:.{decimals}f} to {high:.{decimals}f})"
+    return f"{value:z.{decimals}f} ({low:z.{decimals}f} to {high:z.{decimals}f})"
 
 
 # </solution>
