@@ -93,6 +93,13 @@ def test_a_failing_model_tells_no_secrets_and_goes_on(service, monkeypatch):
     assert service.post("/predict", json={"text": "a"}).status_code == 200
 
 
+def test_a_worker_that_has_ended_takes_nothing_more(service, monkeypatch):
+    monkeypatch.setattr(service.app.state.batcher, "sizes", lambda size: {}[size])
+    monkeypatch.setattr(app, "PATIENCE", 0.2)
+    assert [service.post("/predict", json={"text": "a"}).status_code for _ in range(2)] == [503, 503]
+    assert service.get("/ready").status_code == 503 and service.get("/health").status_code == 200
+
+
 def test_a_request_keeps_the_name_that_its_caller_gave(service):
     assert service.get("/health", headers={"X-Request-ID": "mine-1"}).headers["X-Request-ID"] == "mine-1"
     assert "\t" not in service.get("/health", headers={"X-Request-ID": "a\tb"}).headers["X-Request-ID"]

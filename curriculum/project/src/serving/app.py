@@ -102,6 +102,7 @@ def create(answer: Callable[[list[str]], list[model.Answer]] | None = None) -> F
         app.state.card = {} if answer else model.card(folder)
         batcher.sizes = watch.TOGETHER.observe
         worker = asyncio.create_task(batcher.work())
+        worker.add_done_callback(batcher.ended)
         yield  # whoever stops us has first waited for the open requests
         worker.cancel()
         batcher.thread.shutdown()

@@ -37,6 +37,15 @@ class Batcher:
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
         self.sizes: Callable[[int], None] = lambda size: None  # is told the size of each batch
 
+    def ended(self, worker: asyncio.Task) -> None:
+        """Take nothing more once the worker has ended: nobody would answer it."""
+        self.queue = asyncio.Queue(1)
+        self.queue.put_nowait(None)
+        if not worker.cancelled():
+            worker.get_loop().call_exception_handler(
+                {"message": "The worker has ended", "exception": worker.exception()}
+            )
+
     def room(self) -> int:
         """How many more texts may come."""
         return self.queue.maxsize - self.queue.qsize()
