@@ -7,7 +7,6 @@ import pandas as pd
 import torch
 import transformers
 from peft import AutoPeftModelForCausalLM, AutoPeftModelForSequenceClassification
-from rouge_score.rouge_scorer import RougeScorer
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.linear_model import LogisticRegression
 from sklearn.pipeline import make_pipeline
@@ -68,6 +67,8 @@ def answer(
 
 def generated(chosen: config.Params) -> pd.DataFrame:
     """Each test prompt with the answer wanted and written, and what the model wrote before its fine-tuning."""
+    from rouge_score.rouge_scorer import RougeScorer  # a second to load, and a classifier has no use for it
+
     tokenizer = AutoTokenizer.from_pretrained(ADAPTER)
     model = AutoPeftModelForCausalLM.from_pretrained(ADAPTER, dtype=torch.float32).eval()
     like = RougeScorer(["rougeL"], use_stemmer=True)

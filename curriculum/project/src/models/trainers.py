@@ -18,7 +18,6 @@ from transformers import (
     TrainingArguments,
     set_seed,
 )
-from trl import SFTConfig, SFTTrainer
 
 
 def make(chosen: config.Params, folder: Path) -> Trainer:
@@ -84,6 +83,8 @@ def classifier(chosen: config.Params, folder: Path) -> Trainer:
 
 def writer(chosen: config.Params, folder: Path) -> Trainer:
     """A Trainer that learns to answer; the loss counts the answers only."""
+    from trl import SFTConfig, SFTTrainer  # a second to load, and a classifier has no use for it
+
     source = base.find(chosen.model.base)
     arguments = SFTConfig(max_length=chosen.model.max_length, **settings(chosen.finetune, folder))
     return SFTTrainer(
