@@ -153,7 +153,7 @@ def test_the_family_trains_equal_numbers_or_cannot_spend_them(monkeypatch):
     )
     build = transformers.AutoModelForSequenceClassification.from_config
     monkeypatch.setattr(comparison, "_base", lambda **_: build(shape))
-    budget = 2 * 4 * (4 * 768 + 2 * 1920)
+    budget = 4 * (2 * (4 * 768 + 2 * 1920) + 768)  # r = 4 everywhere, the pooler included
     spent = {}
     for key, one in family.every().items():
         trainer = SimpleNamespace(
@@ -168,7 +168,7 @@ def test_the_family_trains_equal_numbers_or_cannot_spend_them(monkeypatch):
         spent[key] = sum(
             part.numel() for name, part in parts if part.requires_grad and "classifier" not in name
         )
-    assert max(spent.values()) == budget == spent["lora"] == spent["all_linear"]
+    assert max(spent.values()) == budget == spent["all_linear"]
     small = {key for key, numbers in spent.items() if numbers < 0.9 * budget}
     assert small == {"vera", "ia3"}  # a vector per matrix is all that they have
 
