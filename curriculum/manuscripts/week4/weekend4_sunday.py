@@ -388,6 +388,7 @@ def check(answer):
 def inputs(draw):
     yield {}
     yield {"one": (0.1, 0.2)}
+    yield {"b": (-0.1, 0.1), "e": (0.0, 0.2), "f": (-0.2, 0.0)}
     for count in (2, 5, 9):
         lows = draw.normal(0, 0.1, count)
         yield {
