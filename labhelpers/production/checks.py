@@ -418,6 +418,90 @@ found |= {{"back": str(champion()) == str(weak), "given": str(given) == str(weak
     )
 
 
+def clustered(copy: Path) -> Problem:
+    """`behaviour.rate` counts what comes from one template as one observation."""
+    code = """
+import numpy as np
+from scipy import stats
+from src.evaluation import behaviour
+def rate(values, templates):
+    given = behaviour.rate(np.array(values, float), list(templates))
+    return [float(each) for each in given] if isinstance(given, tuple | list) else given
+groups = [name for name in "abcd" for _ in range(10)]
+values = [float(at < share) for share in (1, 2, 5, 9) for at in range(10)]
+means = np.array([0.1, 0.2, 0.5, 0.9])
+reach = stats.t.ppf(0.975, 3) * means.std(ddof=1) / 2
+made = rate(values, groups)
+found = {"three": isinstance(made, list) and len(made) == 3}
+if found["three"]:
+    half = (made[2] - made[1]) / 2
+    found |= {"mean": abs(made[0] - 0.425) < 1e-9, "probes": half > 0.5 * reach, "reach": abs(half - reach) < 1e-6,
+      "uneven": abs(rate([1, 1, 1, 0], "aaab")[0] - 0.75) < 1e-9, "one": rate([1, 0, 1, 1], "aaaa") == [0.75, 0.0, 1.0]}
+"""
+    return _first(
+        trial.answer(copy, code),
+        ("three", True, "it should give three numbers: the mean, the low and the high end."),
+        ("mean", True, "its first number is not the mean of all failures."),
+        ("probes", True, "its interval is that of so many coins. Forty probes of four templates are four observations."),
+        ("reach", True, "its interval is not the clustered one. Four templates leave t three degrees of freedom, not 1.96."),
+        ("uneven", True, "a template with more probes weighs more: count each probe once."),
+        ("one", True, "with a single template it should give (mean, 0.0, 1.0): nothing is known about others."),
+    )  # fmt: skip
+
+
+def awake(copy: Path) -> Problem:
+    """`suite` would notice eight illnesses of a model that answers each of its own sentences as it wishes."""
+    code = """
+import re
+import pandas as pd
+from src.evaluation import behaviour
+from tests import test_model_behaviour as mine
+if len(behaviour.rate.__doc__ or "") == 0 or behaviour.rate([1.0, 0.0], ["a", "b"]) is None:
+    raise SystemExit("write rate in src/evaluation/behaviour.py first")
+first = mine.suite(pd.DataFrame({"text": ["a"], "label": ["negative"]}))
+names = sorted({one.label for test in first.values() for one in test if one.label}) if first else []
+names = names if len(names) > 1 else ["negative", "positive"]
+turn = dict(zip(names, names[1:] + names[:1]))
+held = pd.DataFrame({"text": [f"held out {at}" for at in range(300)], "label": [names[at % len(names)] for at in range(300)]})
+suite = mine.suite(held)
+wish = {row.text: row.label if at % 5 else turn[row.label] for at, row in enumerate(held.itertuples())}
+every = [one for test in suite.values() for one in test if one.kind != "honest"]
+for one in sorted(every, key=lambda one: ("is", "more", "same", "company").index(one.kind)):
+    wish.setdefault(one.text, one.label or names[-1])
+    if one.other:
+        wish.setdefault(one.other, turn[one.label] if one.kind == "more" else wish[one.text])
+less = lambda text: re.sub(r"\\b(not|never|no) |n't\\b", "", text, flags=re.I)
+begins = {}
+for text in wish:
+    begins.setdefault(" ".join(text.split()[:6]), wish[text])
+def model(pick=lambda text, texts: wish.get(text, names[0]), sure=0.8):
+    def read(texts):
+        picked = [pick(text, texts) for text in texts]
+        rest = (1 - sure) / (len(names) - 1)
+        return pd.DataFrame([[1 / len(names) if one is None else sure if one == name else rest for name in names]
+                             for one in picked], columns=names)
+    return read
+ill = {
+  "swapped": model(lambda text, texts: turn[wish[text]]),
+  "lopsided": model(lambda text, texts: names[0] if wish[text] == names[-1] else wish[text]),
+  "fresh head": model(lambda text, texts: names[len(text) % len(names)]),
+  "deaf to not": model(lambda text, texts: wish.get(less(text), turn[wish[text]]) if less(text) != text else wish[text]),
+  "short": model(lambda text, texts: begins[" ".join(text.split()[:6])]),
+  "cased": model(lambda text, texts: None if any(len(word) > 2 and word.isupper() for word in text.split()) else wish[text]),
+  "no mask": model(lambda text, texts: None if max(map(len, texts)) > 2 * len(text) + 40 and len(texts) == 2 else wish[text]),
+  "too sure": model(sure=0.999),
+}
+found = {"false": behaviour.alarms(model(), suite), "missed": [name for name in ill if not behaviour.alarms(ill[name], suite)]}
+"""
+    found = trial.answer(copy, code)
+    if found["false"]:
+        return f"{found['false'][0]!r} would ring even for a model that answers each sentence as another test wants."
+    missed = found["missed"]
+    if missed:
+        return f"it would notice {8 - len(missed)} of 8 ill models. Gets away: {missed[0]} (src/evaluation/ward.py says what that is)."
+    return None
+
+
 def staged(stage: str) -> Callable[[Path], Problem]:
     """A stage of dvc.yaml declares what its script reads and makes."""
 
@@ -439,4 +523,6 @@ PIECES = [
     Piece("day15", "src/registry.py", "evidence", judged),
     Piece("day15", "src/registry.py", "promote", promoted),
     Piece("day15", "src/registry.py", "roll_back", rolled_back),
+    Piece("day18", "src/evaluation/behaviour.py", "rate", clustered),
+    Piece("day18", "tests/test_model_behaviour.py", "suite", awake),
 ]
