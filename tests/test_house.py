@@ -110,7 +110,7 @@ def test_spelling():
 # ---------------------------------------------------------------------------------------------- rooms
 
 # 85 and 15,000 when the house was built; each part of the course that came later has its rooms.
-MOST_MODULES, MOST_LINES = 100, 18_500
+MOST_MODULES, MOST_LINES = 105, 19_500
 
 
 def modules():
