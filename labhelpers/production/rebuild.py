@@ -58,15 +58,19 @@ def _left_behind(folder: Path, clone: Path) -> str | None:
 
 
 def _failed(folder: Path, clone: Path) -> str | None:
-    """Run the whole pipeline in the clone; a sentence if it does not come to its end."""
-    if remote := _lines(folder, *DVC, "config", "core.remote"):
-        pulled = trial.run(clone, [*DVC, "pull", "--quiet", "--run-cache"], REPRO_SECONDS)
-        if pulled.returncode:
-            return f"`dvc pull` failed in the clone: the remote {remote[0]} lacks something. Run `dvc push` first."
-    else:  # no remote yet: the raw data comes from the first folder's cache
-        trial.run(clone, [*DVC, "config", "--local", "cache.dir", str(folder / ".dvc" / "cache")])
+    """Run the whole pipeline in the clone, on the raw data alone; a sentence if it does not come to its end."""
     raw = [str(path.relative_to(clone)) for path in clone.rglob("*.dvc") if path.is_file()]
-    trial.run(clone, [*DVC, "checkout", "--quiet", *raw])
+    remote = _lines(clone, *DVC, "config", "core.remote")
+    if not remote:  # none that a clone knows: the raw data comes from the first folder's cache
+        trial.run(clone, [*DVC, "config", "--local", "cache.dir", str(folder / ".dvc" / "cache")])
+    bring = [*DVC, "pull" if remote else "checkout", "--quiet", *raw]
+    brought = trial.run(clone, bring, REPRO_SECONDS) if raw else None
+    if remote and brought and brought.returncode:
+        told = ([line.strip() for line in brought.stderr.splitlines() if line.strip()] or ["no word"])[-1]
+        return (
+            f"`dvc pull` failed in the clone: {told[:200]} Does `dvc push` bring the raw data to {remote[0]}?"
+        )
+    (clone / "metrics.json").unlink(missing_ok=True)  # what is claimed; only a run makes it again
     done = trial.run(clone, [*DVC, "repro", "--no-run-cache"], REPRO_SECONDS)
     return _why(folder, done.stdout + done.stderr) if done.returncode else None
 
@@ -94,6 +98,8 @@ def _compared(claimed: Path, rebuilt: Path) -> tuple[bool, str]:
     ours = json.loads(claimed.read_text(encoding="utf-8")) if claimed.is_file() else {}
     if "score" not in ours:
         return False, "no metrics.json with a score is here. Run `dvc repro`, and commit what it made."
+    if not rebuilt.is_file():
+        return False, "no stage makes metrics.json there. Which one should? Its entry in dvc.yaml says so."
     theirs = json.loads(rebuilt.read_text(encoding="utf-8"))
     low, high = ours.get("score_low", -math.inf), ours.get("score_high", math.inf)
     there = f"score {theirs['score']:.4f} there, {ours['score']:.4f} here"

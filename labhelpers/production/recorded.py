@@ -148,7 +148,7 @@ found = [tried("a.json", "b/model.safetensors"), tried("m.safetensors", "args.bi
     questions = (
         (fine[1] == ["a.json", "b/model.safetensors"], "the files lie at the top. Give the second argument: log_artifacts(folder, 'adapter')."),
         (fine[1] != ["adapter/a.json", "adapter/b/model.safetensors"], f"of a.json and b/model.safetensors arrived {fine[1]}. {fine[0]}"),
-        ("adapter/args.bin" in pickle[1], "args.bin went in. It is a pickle: whoever opens it runs the code inside."),
+        ("adapter/args.bin" in pickle[1] and not pickle[0], "args.bin went in. It is a pickle: whoever opens it runs the code inside."),
         (not pickle[0].startswith("ValueError"), "a folder with a pickle is not refused. Raise ValueError: it was not saved the way somebody thinks."),
         (pickle[1], "it refuses, but after files were logged. Look first, then log."),
         ("args.bin" not in pickle[0], "the error does not name the file."),

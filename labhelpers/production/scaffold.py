@@ -168,7 +168,7 @@ def _require(folder: Path, task: str, data: str | Path | None, at: str) -> None:
 
 
 def _sources() -> Iterator[Path]:
-    skipped = {"__pycache__", ".pytest_cache"}
+    skipped = {"__pycache__", ".pytest_cache", ".ruff_cache", ".hypothesis"}
     return (path for path in sorted(source().rglob("*")) if path.is_file() and not skipped & set(path.parts))
 
 
@@ -248,8 +248,7 @@ def _repositories(folder: Path, raw: str) -> None:
         )
     dvc = [sys.executable, "-m", "dvc"]
     _run(folder, *dvc, "init", "--quiet")
-    _run(folder, *dvc, "config", "core.analytics", "false")
-    _run(folder, *dvc, "config", "core.check_update", "false")
+    files.write(folder / ".dvc" / "config", "[core]\n    analytics = false\n    check_update = false\n")
     _run(folder, *dvc, "add", "--quiet", raw)
     _run(folder, *git, "add", "--all")
     _run(folder, *git, "commit", "--quiet", "--message", "Start the project")

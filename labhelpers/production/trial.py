@@ -15,6 +15,7 @@ from . import scaffold
 
 SECONDS = 90
 HEAVY = {".git", ".dvc", ".venv", "models", "mlruns", "mlartifacts", "mlflow.db"}  # of the project's root
+BYTECODE = {"__pycache__"}  # of another moment, and perhaps of another text
 LAST = 'import json as _json; print("\\n" + _json.dumps(found, default=lambda value: value.item()))'
 
 
@@ -28,7 +29,9 @@ def copied(folder: Path) -> Iterator[Path]:
     with tempfile.TemporaryDirectory(prefix="project-check-") as place:
         copy = Path(place) / "project"
         root = str(folder)
-        shutil.copytree(folder, copy, ignore=lambda place, names: HEAVY & set(names) if place == root else ())
+        shutil.copytree(
+            folder, copy, ignore=lambda place, names: (HEAVY if place == root else BYTECODE) & set(names)
+        )
         scaffold.fill(copy)
         yield copy
 
@@ -44,19 +47,24 @@ def answer(folder: Path, code: str, seconds: float = SECONDS) -> Any:
 
 def run(folder: Path, command: list[str], seconds: float = SECONDS) -> subprocess.CompletedProcess[str]:
     """Run a command in a folder; one that does not end is stopped and told."""
-    theirs = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
-    theirs.pop("PYTHONPATH", None)  # nor MLflow's tracks: a trial never writes to somebody's own server
-    environment = theirs | {
-        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
-        "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore", "COLUMNS": "200",
-    }  # fmt: skip
     try:
         return subprocess.run(
-            command, cwd=folder, env=environment, capture_output=True, text=True, timeout=seconds,
+            command, cwd=folder, env=environment(), capture_output=True, text=True, timeout=seconds,
             stdin=subprocess.DEVNULL, encoding="utf-8", errors="replace",
         )  # fmt: skip
     except subprocess.TimeoutExpired:
         raise Trouble(f"It was stopped after {seconds:.0f} seconds without an end.") from None
+
+
+def environment() -> dict[str, str]:
+    """What a trial sees: this Python first, nobody's statistics, and nothing of the person's own MLflow."""
+    theirs = {name: value for name, value in os.environ.items() if "MLFLOW" not in name}
+    theirs.pop("PYTHONPATH", None)
+    return theirs | {
+        "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ.get('PATH', '')}",
+        "DVC_NO_ANALYTICS": "1", "MLFLOW_DISABLE_TELEMETRY": "true", "PYTHONWARNINGS": "ignore", "COLUMNS": "200",
+        "NO_COLOR": "1",
+    }  # fmt: skip
 
 
 def _last_line(done: subprocess.CompletedProcess[str]) -> str:

@@ -28,18 +28,23 @@ def write(path: Path, text: str) -> None:
 
 @contextmanager
 def new_folder(path: Path) -> Iterator[Path]:
-    """Fill a folder beside its place; it takes its place only when everything is in it."""
+    """Fill a folder beside its place; it takes its place only when everything is in it, and the old one stays till then."""
     path.parent.mkdir(parents=True, exist_ok=True)
-    for left in path.parent.glob(f".{path.name}-*"):  # of a run that was killed
+    old = path.with_name(f".{path.name}.part-old")
+    if old.exists() and not path.exists():  # a run was killed between the two moves below
+        os.replace(old, path)
+    for left in path.parent.glob(f".{path.name}.part-*"):  # of a run that was killed
         shutil.rmtree(left)
-    part = Path(tempfile.mkdtemp(prefix=f".{path.name}-", dir=path.parent))
+    part = Path(tempfile.mkdtemp(prefix=f".{path.name}.part-", dir=path.parent))
     try:
         yield part
     except OSError as error:  # a full disk, most of all
         shutil.rmtree(part, ignore_errors=True)
         config.stop(f"{path} stays as it was: {error.strerror or error}. Make room, then run this again.")
-    shutil.rmtree(path, ignore_errors=True)
+    if path.exists():  # moved away whole: a folder that is being deleted is neither there nor gone
+        os.replace(path, old)
     os.replace(part, path)
+    shutil.rmtree(old, ignore_errors=True)
 
 
 def needed(path: Path, command: str) -> Path:

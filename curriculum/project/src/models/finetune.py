@@ -27,12 +27,22 @@ def versions() -> dict[str, str]:
     return {"python": platform.python_version(), **{name: metadata.version(name) for name in libraries}}
 
 
+def sweep(folder: Path) -> None:
+    """Take away a checkpoint whose last file was cut off in the middle, as a full disk does it: nothing goes on there."""
+    for state in folder.glob("checkpoint-*/trainer_state.json"):
+        try:
+            json.loads(state.read_text(encoding="utf-8"))
+        except ValueError:
+            shutil.rmtree(state.parent)
+
+
 def train(chosen: config.Params) -> "Trainer":
     """Train, or go on from where a killed run of the same settings and data was."""
     from src.models import trainers  # takes seconds to load: nothing that can fail without it comes after it
 
     folder = checkpoints.FOLDER / checkpoints.fingerprint(chosen)
     trainer = trainers.make(chosen, folder)
+    sweep(folder)
     found = checkpoints.last_checkpoint(folder)
     if found:
         log.info("going on from %s", found)
