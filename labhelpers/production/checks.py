@@ -587,6 +587,20 @@ def shipped(copy: Path) -> Problem:
     return trial.answer(copy, code)
 
 
+def rounded(copy: Path) -> Problem:
+    """`publish.shown` gives a score the decimals that its interval deserves."""
+    code = """
+from src import publish
+found = [publish.shown(*case) for case in
+         ((0.74167, 0.7012, 0.7811), (0.74167, 0.7376, 0.7452), (71.3, 68.2, 74.6), (0.5, 0.5, 0.5))]
+"""
+    wanted = ["0.74 (0.70 to 0.78)", "0.742 (0.738 to 0.745)", "71 (68 to 75)", "0.500 (0.500 to 0.500)"]
+    for said, right in zip(trial.answer(copy, code), wanted, strict=True):
+        if said != right:
+            return f"it says {said!r} where {right!r} would be right: half the interval's width sets the decimals."
+    return None
+
+
 PIECES = [
     Piece("day11", "src/tracking.py", "flat", recorded.flattened),
     Piece("day11", "src/tracking.py", "lineage", recorded.traced),
@@ -610,4 +624,5 @@ PIECES = [
     Piece("day19", "src/serving/app.py", "explain", refused),
     Piece("day19", "src/serving/batching.py", "together", joined),
     Piece("day19", "Dockerfile", "final", shipped),
+    Piece("day20", "src/publish.py", "shown", rounded),
 ]
