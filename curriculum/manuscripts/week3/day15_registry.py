@@ -852,10 +852,15 @@ def promote(name, version):
 
 
 # %% tags=["check"] exercise="day15/promote"
+from functools import cache
+
+read_once = cache(mlflow.artifacts.load_text)  # the runs of `shown` do not change
+
+
 def trial(answer, kinds):
     """Register these one after the other and promote each; "again" asks for the last one again."""
     answer = getattr(answer, "__wrapped__", answer)  # nobody else moves the alias in between
-    with tried_out() as name:
+    with tried_out() as name, mock.patch.object(mlflow.artifacts, "load_text", read_once):
         given, version = [], None
         for kind in kinds:
             version = version if kind == "again" else registry.register(shown[kind], name)
