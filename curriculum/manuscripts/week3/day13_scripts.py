@@ -248,7 +248,7 @@ figure = plots.heatmap(
     np.array(grid, dtype=float),
     list(EIGHT),
     list(PROGRAMS),
-    title=f"Silent in {silent[0]} of 8 cases as a notebook, in {silent[1]} as a script",
+    title=f"Silent: {silent[0]} of {len(grid)} as a notebook, {silent[1]} as a script",
 )
 for text, end in zip(figure.axes[0].texts, np.ravel(grid), strict=True):
     text.set_text(ends[end])
@@ -1269,15 +1269,14 @@ print("test accuracy {score:.3f} ({score_low:.3f} to {score_high:.3f})".format(*
 # A good script is not one that never fails. It fails early, in one line, with the old results still in their place. And it
 # is content to be run again.
 #
+# Tomorrow your three scripts become one pipeline. Commit them before that, in your project: `git add --all`, then
+# `git commit -m "Three scripts"`. Then whatever the pipeline changes can be seen, and taken back.
+#
 # One sentence for your journal: which of the eight has happened to you, and how long did it take to find?
 
 # %%
-my_words = (
-    ...
-)  # for example: "A renamed column. Two days, because the crash came in another script."
-entry = (
-    f"Of {len(EIGHT)} mishaps the notebook kept {silent[0]} to itself, the script {silent[1]}."
-)
+my_words = ...  # for example: "A renamed column. Two days, as it crashed in another script."
+entry = f"Of {len(EIGHT)} mishaps the notebook hid {silent[0]}, the script {silent[1]}."
 progress.write_journal("day13", f"{entry} {my_words}" if isinstance(my_words, str) else ...)
 
 # %% tags=["quiz"]
