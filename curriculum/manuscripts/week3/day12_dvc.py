@@ -1297,8 +1297,8 @@ tracking.record("lora_accuracy", marks()["lora"])
 print({name: f"{value:.1%}" for name, value in marks().items()})
 
 # %% [markdown]
-# (LoRA behind the word counter? It has seen a few hundred sentences at most, and the counter all of them. Day 4 trained for
-# longer; today the pipeline is the subject.)
+# (LoRA behind the word counter? It has seen 16 sentences a step, fewer than a thousand in all, and the counter has seen
+# every one. Day 4 trained for longer; today the pipeline is the subject.)
 #
 # **The second accident.** You rename a value in `finetune.py`, `steps` to `max_steps`, and forget `params.yaml`. The
 # script will stop at its third line, long before it trains or writes anything. The good adapter is committed in
@@ -1317,7 +1317,7 @@ def adapter_files():
 
 before = adapter_files()
 edit("finetune.py", 'params["steps"]', 'params["max_steps"]')
-print(listen("dvc repro").splitlines()[-2:])
+print("\n".join(listen("dvc repro").splitlines()[-2:]))
 left = adapter_files()
 print(f"before: {before}\nafter:  {left}")
 left_guess.compare(len(left))
