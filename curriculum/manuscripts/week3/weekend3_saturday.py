@@ -536,7 +536,8 @@ plots.show(figure, alt=f"Recall and precision of the list with their intervals. 
 # %%
 own = probabilities(truth)
 doubted = suspects(own, truth)
-print(f"{len(doubted)} of {len(kept):,} labels are doubted. The first eight:\n")
+first = min(8, len(doubted))
+print(f"{len(doubted)} of {len(kept):,} labels are doubted. The first {first}:\n")
 for row in doubted[:8]:
     print(f"{kept['label'][row]:>10}  {kept['text'][row][:84]}")
 
