@@ -9,7 +9,7 @@ pytest.importorskip("fastapi", reason="pip install -r requirements-serving.txt")
 pytest.importorskip("httpx2", reason="pip install httpx2")
 
 from fastapi.testclient import TestClient
-from src.serving import app, model
+from src.serving import app, batching, model
 
 if not app.LIMITS:
     pytest.skip("Day 19 writes the limits", allow_module_level=True)
@@ -82,6 +82,14 @@ def test_who_finds_no_room_is_told_so_at_once(service, monkeypatch):
         statuses = sorted(one.result().status_code for one in asked)
     assert refused.status_code == 503 and refused.headers["Retry-After"] == "1"
     assert statuses[0] == 200 and statuses[-1] == 503
+
+
+def test_a_slow_model_has_a_short_queue(service):
+    batcher = service.app.state.batcher
+    batcher.each = batching.SOON / 3
+    assert batcher.room() == 3
+    batcher.each = 10 * batching.SOON
+    assert batcher.room() == 1 and service.get("/ready").status_code == 200
 
 
 def test_a_failing_model_tells_no_secrets_and_goes_on(service, monkeypatch):

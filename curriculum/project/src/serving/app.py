@@ -18,7 +18,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from src.serving import batching, model, watch
 from starlette.exceptions import HTTPException
 
-PATIENCE = 10  # seconds until a question is given up
+PATIENCE = 60  # seconds until a question is given up: the model hangs
 AGAIN = {"Retry-After": "1"}
 
 
@@ -98,7 +98,9 @@ def create(answer: Callable[[list[str]], list[model.Answer]] | None = None) -> F
     @asynccontextmanager
     async def lifespan(app: FastAPI) -> AsyncIterator[None]:
         speak()
-        app.state.batcher = batcher = batching.Batcher(answer or model.load(folder))
+        answers = answer or model.load(folder)
+        answers(["The first call is slow, so it is made before anybody asks."])
+        app.state.batcher = batcher = batching.Batcher(answers)
         app.state.card = {} if answer else model.card(folder)
         batcher.sizes = watch.TOGETHER.observe
         worker = asyncio.create_task(batcher.work())
@@ -162,7 +164,7 @@ def _looks(app: FastAPI) -> None:
     @app.get("/ready", responses={503: REFUSED[503]})
     async def ready(request: Request) -> dict[str, str]:
         """Room for more? While there is none, requests should go elsewhere; nobody is started again."""
-        if not request.app.state.batcher.room():
+        if request.app.state.batcher.room() < 1:
             raise HTTPException(503, "Too many are waiting.", AGAIN)
         return {"status": "ready"}
 

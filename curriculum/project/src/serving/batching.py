@@ -1,11 +1,13 @@
 """Questions that arrive together are answered together; one that finds no room is told so at once."""
 
 import asyncio
+import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 MOST = 16  # texts in one call of the model
-WAITING = 64  # texts that may wait for their turn: as many as are answered in a second, or so
+WAITING = 64  # texts that may wait for their turn, at most
+SOON = 5.0  # seconds: who would have to wait longer is told to come back instead
 
 
 class Full(Exception):
@@ -35,6 +37,7 @@ class Batcher:
         self.answer, self.most = answer, most
         self.queue: asyncio.Queue = asyncio.Queue(waiting)
         self.thread = ThreadPoolExecutor(1, thread_name_prefix="model")
+        self.each = 0.0  # seconds that a text has taken lately
         self.sizes: Callable[[int], None] = lambda size: None  # is told the size of each batch
 
     def ended(self, worker: asyncio.Task) -> None:
@@ -47,12 +50,16 @@ class Batcher:
             )
 
     def room(self) -> int:
-        """How many more texts may come."""
-        return self.queue.maxsize - self.queue.qsize()
+        """How many more texts may come: as many as are answered soon, and never more than the queue holds."""
+        most = self.queue.maxsize if not self.each else min(self.queue.maxsize, int(SOON / self.each))
+        return max(most, 1) - self.queue.qsize()
 
     async def ask(self, texts: list[str]) -> list:
         """The answers to some texts, in their order. Full, and nothing is done, where not all of them find room."""
-        if len(texts) > self.room():
+        free = self.queue.maxsize - self.queue.qsize()
+        if len(texts) > (
+            self.room() if self.queue.qsize() else free
+        ):  # whoever comes to an empty queue is taken
             raise Full
         loop = asyncio.get_running_loop()
         waiting = [(text, loop.create_future()) for text in texts]
@@ -77,13 +84,13 @@ class Batcher:
                     future.set_result(found)
 
     async def _answers(self, batch: list) -> list:
-        texts = [text for text, _ in batch]
+        texts, began = [text for text, _ in batch], time.monotonic()
         try:
-            found = await asyncio.get_running_loop().run_in_executor(self.thread, self.answer, texts)
-            return (
-                list(found)
-                if len(found) == len(texts)
-                else [RuntimeError("not one answer a text")] * len(texts)
-            )
+            found = list(await asyncio.get_running_loop().run_in_executor(self.thread, self.answer, texts))
+            if len(found) != len(texts):
+                raise RuntimeError("The model did not give one answer for each text.")
         except Exception as error:
-            return [error] * len(texts)
+            found = [error] * len(texts)
+        took = (time.monotonic() - began) / len(texts)
+        self.each = 0.7 * self.each + 0.3 * took if self.each else took
+        return found
