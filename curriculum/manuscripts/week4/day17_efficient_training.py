@@ -164,7 +164,7 @@ bf16_guess = widgets.predict(
 )
 
 # %%
-tokens_at_once = 1024 if quick else 64  # small where it may be slow
+tokens_at_once = 1024 if quick else 16  # small where it may be slow
 left, right = torch.randn(tokens_at_once, 384), torch.randn(384, 1536)
 pairs = {
     name: (left.to(device, kind), right.to(device, kind))
@@ -285,7 +285,7 @@ def counted(model, half, texts):
 
 
 # %%
-texts = settings.pick(smoke=8, cpu=32) if quick else 8
+texts = settings.pick(smoke=8, cpu=32) if quick else 4
 recipes = {
     "full, fp32": (build("full"), False),
     "full, autocast": (build("full"), True),
