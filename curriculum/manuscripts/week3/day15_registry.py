@@ -1096,8 +1096,13 @@ except ValueError as refused:
 print(history(name).to_string(index=False))
 
 # %% [markdown]
-# The one that was champion can take the place again, by evidence: `promote` asks all over. And who uses the model has noticed
-# nothing but a better or worse answer, because nobody knows a version number. They ask for the name:
+# Found and mended? The one that was champion can take the place again, but by evidence: `promote` asks all over.
+
+# %%
+print("bold is champion again:", promote(name, versions["bold"]))
+
+# %% [markdown]
+# And who uses the model has noticed nothing but other answers, because nobody knows a version number. They ask for the name:
 
 # %%
 from peft import AutoPeftModelForSequenceClassification
