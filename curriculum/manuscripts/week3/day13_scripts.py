@@ -91,6 +91,7 @@ print("done!")
 
 # %%
 environment = os.environ | {"COLUMNS": "90", "TERM": "dumb", "PYTHONWARNINGS": "ignore"}
+environment |= {"PY_COLORS": "0", "MLFLOW_LOGGING_LEVEL": "WARNING"}
 for name in ("MLFLOW_TRACKING_URI", "MLFLOW_EXPERIMENT_NAME", "PYTHONPATH"):
     environment.pop(name, None)
 
@@ -123,8 +124,9 @@ shutil.copytree(ours / "src", bench / "src")
 rows = (ours / raw).read_text(encoding="utf-8").splitlines(keepends=True)
 (bench / raw).write_text("".join(rows[:301]), encoding="utf-8")
 params["prepare"] |= {"rows": 0, "test": 0.25, "validation": 0.15}
-(bench / "params.yaml").write_text(yaml.safe_dump(params), encoding="utf-8")
-(bench / "my_notebook.py").write_text(notebook.lstrip(), encoding="utf-8")
+pages = {"params.yaml": yaml.safe_dump(params), "my_notebook.py": notebook.lstrip()}
+for name, page in pages.items():
+    (bench / name).write_text(page, encoding="utf-8")
 
 # %%
 PROGRAMS = {"notebook": "my_notebook", "script": "src.data.prepare_finetuning_data"}
@@ -795,7 +797,7 @@ misconceptions = [
         "a move does not",
     ),
     (
-        "def write(path, text):\n    path.parent.mkdir(parents=True, exist_ok=True)\n    part = Path(tempfile.mkdtemp()) / 'part'\n    part.write_text(text, encoding='utf-8')\n    os.replace(part, path)",
+        "def write(path, text):\n    path.parent.mkdir(parents=True, exist_ok=True)\n    part = path.parent.parent / 'part'\n    part.write_text(text, encoding='utf-8')\n    os.replace(part, path)",
         "another disk",
     ),
     (
@@ -1278,6 +1280,10 @@ print("test accuracy {score:.3f} ({score_low:.3f} to {score_high:.3f})".format(*
 my_words = ...  # for example: "A renamed column. Two days, as it crashed in another script."
 entry = f"Of {len(EIGHT)} mishaps the notebook hid {silent[0]}, the script {silent[1]}."
 progress.write_journal("day13", f"{entry} {my_words}" if isinstance(my_words, str) else ...)
+
+# %%
+if not settings.is_interactive():
+    place.cleanup()  # a run by machine leaves nothing behind
 
 # %% tags=["quiz"]
 quiz = [
