@@ -24,10 +24,10 @@ def plans():
 def figure():
     found = plans()
     rows = list(found)[::-1]
-    first, last = (found[name].total / 1e9 for name in ("full, 32 bits", "QLoRA"))
+    first, full, last = (found[name].total / 1e9 for name in ("full, 32 bits", "+ 8-bit optimiser", "QLoRA"))
     drawn, axes = canvas.plain_axes(
-        f"7B, 4 × 1,024 tokens: from {first:.0f} GB to {last:.0f} GB, but full training stays above 80",
-        "GB planned",
+        f"7B: {first:.0f} GB become {last:.0f}, but training every weight keeps {full:.0f}",
+        "GB planned, for 4 texts of 1,024 tokens",
         "",
     )
     for name_at, name in enumerate(rows):
