@@ -71,7 +71,8 @@ def _failed(folder: Path, clone: Path) -> str | None:
             f"`dvc pull` failed in the clone: {told[:200]} Does `dvc push` bring the raw data to {remote[0]}?"
         )
     (clone / "metrics.json").unlink(missing_ok=True)  # what is claimed; only a run makes it again
-    done = trial.run(clone, [*DVC, "repro", "--no-run-cache"], REPRO_SECONDS)
+    # Without --force DVC runs no stage whose results lie in a cache that it reaches, and then nothing was rebuilt.
+    done = trial.run(clone, [*DVC, "repro", "--force", "--no-run-cache"], REPRO_SECONDS)
     return _why(folder, done.stdout + done.stderr) if done.returncode else None
 
 

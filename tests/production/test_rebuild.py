@@ -5,7 +5,7 @@ import subprocess
 
 import pytest
 
-from labhelpers.production import checks, rebuild
+from labhelpers.production import checks, rebuild, trial
 
 STAGES = """
 stages:
@@ -72,3 +72,42 @@ def test_the_check_prints_it_and_fails_with_it(project, monkeypatch, capsys):
     assert "✘ fresh clone: src/models/train.py" in capsys.readouterr().out
     monkeypatch.setattr(rebuild, "outcome", lambda folder: (True, "rebuilt"))
     assert checks.check(project, fresh_clone=True) and "✔ fresh clone: rebuilt" in capsys.readouterr().out
+
+
+SUM = """
+stages:
+  add:
+    cmd: >-
+      python -c "import json; json.dump({'score': sum(map(int, open('raw.txt')))}, open('metrics.json', 'w'))"
+    deps: [raw.txt]
+    metrics: [metrics.json: {cache: false}]
+"""
+
+
+def test_a_number_that_somebody_typed_is_found_out(tmp_path, quick):
+    """Even one that DVC was told to believe, and that lies in the cache from which the clone has its raw data."""
+    folder = tmp_path / "mine"
+    folder.mkdir()
+    (folder / "dvc.yaml").write_text(SUM, encoding="utf-8")
+    (folder / "raw.txt").write_text("1\n2\n", encoding="utf-8")
+    git(folder, "init", "-q")
+    for words in (["init"], ["add", "raw.txt"], ["repro"]):
+        trial.run(folder, [*rebuild.DVC, *words, "--quiet"])
+    assert json.loads((folder / "metrics.json").read_text(encoding="utf-8")) == {"score": 3}
+    (folder / "metrics.json").write_text('{"score": 9, "score_low": 8, "score_high": 9}', encoding="utf-8")
+    trial.run(folder, [*rebuild.DVC, "commit", "--force", "--quiet"])
+    git(folder, "add", "--all"), git(folder, "commit", "-qm", "Nine")
+    assert "up to date" in trial.run(folder, [*rebuild.DVC, "status"]).stdout
+    fine, told = rebuild.outcome(folder)
+    assert not fine and "score 3.0000 there, 9.0000 here" in told, told
+
+
+def test_a_remote_that_only_this_machine_knows_is_no_hindrance(project, quick, tmp_path):
+    git(project, "rm", "-q", "--cached", "-r", "."), (project / ".gitignore").unlink()
+    trial.run(project, [*rebuild.DVC, "init", "--quiet"])
+    trial.run(
+        project, [*rebuild.DVC, "remote", "add", "--local", "--default", "mine", str(tmp_path / "shelf")]
+    )
+    git(project, "add", "--all"), git(project, "commit", "-qm", "All of it")
+    fine, told = rebuild.outcome(project)
+    assert not fine and "dvc pull" not in told and "dvc repro" in told
