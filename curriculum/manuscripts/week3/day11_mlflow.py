@@ -159,7 +159,7 @@ with mlflow.start_run(run_id=first.info.run_id):  # open the same run again
 # ### The data, as a fingerprint
 #
 # A **data set** can be logged as an input of the run. What is kept is a name, the columns and a **digest**, a
-# short fingerprint of the content. One flipped label gives another one. But read the second pair of lines.
+# short fingerprint of the content. One flipped label gives another one. But read the second line.
 
 
 # %%
@@ -1438,8 +1438,10 @@ def source_of(function, known):
 
 
 # %%
-reference = lab.root / "curriculum" / "project" / "src" / "tracking.py"
-text = reference.read_text(encoding="utf-8")
+from labhelpers.production import scaffold
+
+reference = scaffold.source() / "src" / "tracking.py"
+text = scaffold.render(reference.read_text(encoding="utf-8"), None)  # all gaps filled by us
 lines, known = text.splitlines(), set(vars(load(reference)))
 mine = [flat, lineage, log_history, log_adapter, abandoned]
 sources = {each.__name__: source_of(each, known) for each in mine}
@@ -1592,22 +1594,20 @@ tracking.record("told_by_own_file", sum(told_now.values()))
 # ## What you saw
 
 # %%
-print(
-    f"One training, drawn as two: {apart:.2f} apart with smoothing 90, {distance:.4f} without."
-)
+print(f"One training, drawn as two: {apart:.2f} apart with smoothing, {distance:.4f} without.")
 print(f"Parameters that report_to wrote: {len(by_trainer.data.params)}")
 print(f"Changes it could tell: {told_by[0]} of 8. Your file: {told_by[1]} of 8.")
 print(f"Rows kept from three notebooks at once: {rows_kept} of {3 * each}")
 
 # %% [markdown]
-# **In your project.** These functions live in `src/tracking.py` of the project that Day 13 starts to fill. Your own version
-# lies below your workspace (the path is printed above). From there on nobody calls MLflow directly: a
-# script opens `tracking.run(…)`, and its record answers the colleague's question by itself.
+# **In your project.** These functions live in `src/tracking.py` of the project that the coming days fill. In a terminal,
+# `lab project new ~/finetuning-project` makes it now, with five gaps in that file. Copy your functions there (they are in
+# the file whose path is printed above), and `lab project check ~/finetuning-project --day day11` judges them where they
+# stand. A gap that you leave alone is filled with ours when a later day needs it. From then on nobody calls MLflow
+# directly: a script opens `tracking.run(…)`, and its record answers the colleague's question by itself.
 
 # %%
-my_words = (
-    ...
-)  # for example: "I will never again believe a curve without asking for its smoothing."
+my_words = ...  # for example: "I shall never believe a curve before I know its smoothing."
 entry = f"report_to told {sum(told.values())} of 8 changes, my file {sum(told_now.values())}."
 progress.write_journal("day11", f"{entry} {my_words}" if isinstance(my_words, str) else ...)
 
