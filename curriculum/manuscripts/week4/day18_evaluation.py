@@ -162,7 +162,7 @@ for name, cause in ward.ILLS.items():
     print(f"{name:12} {cause}")
 
 # %% [markdown]
-# None is invented: each of them has been shipped by somebody. Now the accuracy. Both models answer the *same* test
+# Each is an ordinary slip, and none of them raises an error. Now the accuracy. Both models answer the *same* test
 # texts, so we ask `metrics.compare` for the difference, text by text, and count an illness as noticed when the
 # verdict is "worse".
 
@@ -197,8 +197,8 @@ accuracy_guess.compare(len(noticed))
 tracking.record("seen_by_accuracy", len(noticed))
 
 # %% [markdown]
-# The coarse ones stand out. The others hide. One of them stands at exactly 0, since a model that is too sure of itself
-# gives the very same answers. The rest go wrong on some *kind* of text, and in a test split drawn like the
+# The coarse ones stand out. The others hide. `too sure` stands at exactly 0, since a model with
+# swollen confidence gives the very same answers. The rest go wrong on some *kind* of text, and in a test split drawn like the
 # training split that kind is rare. **An average over what is common says little about what is rare**, and the rare
 # things are what people write to you about.
 #
@@ -531,8 +531,8 @@ def check(answer):
         return f"Half the interval should be {ours(values, groups):.3f} there, and yours is {reach:.3f}."
     if not np.isclose(mean, (low + high) / 2):
         return "The interval reaches equally far to both sides of the mean. (Below 0 it may go; cutting it hides how wide it is.)"
-    single = answer([1, 0, 1, 1], ["a"] * 4)
-    if not np.allclose(np.array(single, float), (0.75, 0, 1)):
+    single = [float(each) for each in answer([1, 0, 1, 1], ["a"] * 4)]
+    if not np.allclose(single, (0.75, 0, 1)):
         return f"With one template you return {single}. Nothing is known about other templates then: (mean, 0.0, 1.0)."
     return None
 
@@ -908,16 +908,16 @@ def items_needed(gain, differ):
 # %% tags=["check"] exercise="day18/items"
 def check(answer):
     found = answer(0.02, 0.15)
-    right_one = 2938
+    right_one = 2933
     if found is None:
         return "The function returns nothing. Did it end without `return`?"
     if found == 59:
         return "You divide by the gain. It enters squared: half the gain needs four times the items."
     if found == 2940:
         return "Nearly: the variance of an item is differ − gain², not differ."
-    if found in (1440, 1441):
+    if found in (1437, 1441):
         return "1.96² alone has a power of one half: half of all true gains would be missed. Add 0.84 before squaring."
-    if found == 2937:
+    if found == 2932:
         return "Rounded down, it is one item short. Round up."
     if found != right_one:
         return f"For a gain of 0.02 and 0.15 disagreeing it should be {right_one}, and you return {found}."
