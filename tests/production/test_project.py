@@ -1,5 +1,6 @@
 """The project of Weeks 3 and 4: made without harm, judged by what it does, rebuilt by a stranger."""
 
+import ast
 import re
 import subprocess
 import sys
@@ -95,9 +96,11 @@ def test_each_file_can_be_read_on_each_day(name, at):
     text = scaffold.render((scaffold.source() / name).read_text(encoding="utf-8"), at)
     assert "<gap" not in text and "solution>" not in text
     if name.endswith(".py"):
-        compile(text, name, "exec")
-    if at is None:
-        assert "..." not in re.sub(r'""".*?"""|"[^"\n]*"', "", text, flags=re.S)
+        nodes = ast.walk(ast.parse(text, name))
+        open_ = [node for node in nodes if isinstance(node, ast.Expr) and ast.unparse(node) == "..."]
+        assert at or open_ == []
+    elif at is None:
+        assert "..." not in re.sub(r'"[^"\n]*"', "", text)
 
 
 def test_what_is_not_written_is_not_wrong(untouched, capsys):
