@@ -776,11 +776,12 @@ print("Still to write:", ", ".join(unwritten(page.read_text(encoding="utf-8"))) 
 # ### The honest mark
 #
 # A commit, and then the stranger of Day 14: a clone in an empty folder runs the whole pipeline, and its score is held
-# against the interval you claim. In a terminal: `lab project check FOLDER --rebuild`. (In the quick smoke profile the
-# clone is left out, and the last line with it.)
+# against the interval you claim: `lab project check` with `--rebuild`. (In the quick smoke profile the clone is left
+# out, and the last line with it.)
 
 # %%
 commit("First results, two experiments, one page")
+print(f"in a terminal: lab project check {shlex.quote(str(mine))} --day day14 --rebuild")
 rebuilt = production.check(
     mine, day="day14", fresh_clone=settings.pick(smoke=False, cpu=True, gpu=True)
 )
