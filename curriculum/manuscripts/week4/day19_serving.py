@@ -291,6 +291,12 @@ filled = production.fill(trying, "day20")  # in this copy, what you will write b
 
 
 # %%
+leash = """import os, threading, uvicorn
+threading.Thread(target=lambda: os._exit(bool(os.read(0, 1)) + 1), daemon=True).start()
+uvicorn.main()"""  # if this notebook dies, its end of the pipe closes, and the server goes too
+
+
+# %%
 @contextlib.contextmanager
 def serving(factory, code):
     """A server with today's model; gives its process and its address."""
@@ -300,9 +306,9 @@ def serving(factory, code):
     ours = {"PYTHONPATH": str(code), "MODEL_FOLDER": str(project / model.FOLDER)}
     with (home / "server.log").open("w") as log:
         server = subprocess.Popen(
-            [sys.executable, "-m", "uvicorn", "--factory", factory, "--port", port],
+            [sys.executable, "-c", leash, "--factory", factory, "--port", port],
             cwd=home, env=os.environ | ours | {"OMP_NUM_THREADS": "1"},
-            stdout=log, stderr=log, start_new_session=True,
+            stdin=subprocess.PIPE, stdout=log, stderr=log, start_new_session=True,
         )  # fmt: skip
     try:
         yield server, wait_for(f"http://127.0.0.1:{port}", server)
@@ -328,7 +334,7 @@ def end(server):
     with contextlib.suppress(ProcessLookupError, AttributeError):
         os.killpg(server.pid, signal.SIGKILL)
     server.kill()
-    server.wait(30)
+    server.communicate()
 
 
 # %% [markdown]
