@@ -17,7 +17,7 @@ raw = Path("data/raw/sentences.csv")
 rows = pd.read_csv(raw, dtype=str)
 rows[rows["text"].str.len() <= {longest}].to_csv(raw, index=False)
 text = Path("params.yaml").read_text(encoding="utf-8")
-for key, value in dict(rows=2000, validation=0.2, test=0.2, epochs=1, learning_rate="5.0e-3").items():
+for key, value in dict(rows=2000, validation=0.2, test=0.2, epochs=1, batch_size=8, learning_rate="5.0e-3").items():
     text = re.sub(rf"{{key}}: \\S+", f"{{key}}: {{value}}", text)
 Path("params.yaml").write_text(text, encoding="utf-8")
 prepare.main(Path("params.yaml"))

@@ -82,11 +82,12 @@ longest = settings.pick(smoke=80, cpu=10_000)  # characters; a run by machine ta
 raw = bench / "data" / "raw" / "sentences.csv"
 rows = pd.read_csv(raw, dtype=str)
 rows[rows["text"].str.len() <= longest].to_csv(raw, index=False)
-sizes = {"rows": 1500, "validation": 0.2, "test": 0.2, "epochs": 1, "learning_rate": "5.0e-3"}
+sizes = {"rows": 1500, "validation": 0.2, "test": 0.2, "epochs": 1}
+sizes |= {"batch_size": 8, "learning_rate": "5.0e-3"}
 text = (bench / "params.yaml").read_text(encoding="utf-8")
 for key, value in sizes.items():
     text = re.sub(rf"{key}: \S+", f"{key}: {value}", text)
-(bench / "params.yaml").write_text(text, encoding="utf-8")
+written = (bench / "params.yaml").write_text(text, encoding="utf-8")
 
 # %% [markdown]
 # A helper as on Day 14: it runs a command in the bench and prints what it says.
@@ -390,7 +391,7 @@ ours = """def problems(weights, labels):
     return [] if fits and finite else ["look at the file"]
 """
 page = units + source_of(problems, ours) + "\n\n" + data + loading + inference
-(bench / "tests" / "test_units.py").write_text(page, encoding="utf-8")
+written = (bench / "tests" / "test_units.py").write_text(page, encoding="utf-8")
 
 # %% [markdown]
 # A test that has never been red may be a test that cannot be. So before we trust the three, we plant a fault at each
@@ -413,7 +414,7 @@ headless = {name: array for name, array in stored.items() if "classifier" not in
 save_file(headless, sick / "models/adapter/adapter_model.safetensors")
 
 # %%
-pytest = "python -m pytest tests/test_units.py -q --tb=no -p no:cacheprovider"
+pytest = "python -m pytest tests/test_units.py -q --color=no --tb=no -p no:cacheprovider"
 red = run(pytest, sick)
 tracking.record("seen_red", len(re.findall(r"^FAILED", red, re.M)))
 
@@ -1176,7 +1177,7 @@ def write_in(path, function):
 
 
 write_in(project / "src" / "evaluation" / "behaviour.py", rate)
-shutil.copy(bench / "tests" / "test_units.py", project / "tests" / "test_units.py")
+copied = shutil.copy(bench / "tests" / "test_units.py", project / "tests" / "test_units.py")
 
 # %%
 table = behaviour.measured(healthy[0], tests)
