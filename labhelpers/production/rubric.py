@@ -84,7 +84,9 @@ def _tests(clone: Path) -> tuple[bool, str]:
 
 
 def _clean(clone: Path) -> tuple[bool, str]:
-    done = trial.run(clone, [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", "."])
+    done = trial.run(
+        clone, [sys.executable, "-m", "ruff", "check", "--no-cache", "--output-format", "concise", "."]
+    )
     said = [line for line in (done.stdout + done.stderr).splitlines() if line.strip()]
     return done.returncode == 0, said[0] if said else "ruff has nothing to say"
 
@@ -101,7 +103,9 @@ def _said(clone: Path) -> tuple[bool, str]:
 
 
 def _shows(clone: Path) -> tuple[bool, str]:
-    text = (clone / "metrics.json").read_text(encoding="utf-8") if (clone / "metrics.json").is_file() else "{}"
+    text = (
+        (clone / "metrics.json").read_text(encoding="utf-8") if (clone / "metrics.json").is_file() else "{}"
+    )
     found = json.loads(text)
     if "score" not in found:
         return False, "metrics.json is in no commit. dvc repro, then commit what it made."
@@ -120,5 +124,3 @@ def _pages(clone: Path) -> tuple[bool, str]:
         return False, "docs/report.pdf is in no commit. python -m src.publish"
     count = len(re.findall(rb"/Type\s*/Page\b", paper.read_bytes()))
     return 0 < count <= MOST_PAGES, f"{count} in docs/report.pdf"
-
-
