@@ -31,7 +31,7 @@ lab = settings.start("day16")
 # tested each on the same 1,319 school-maths questions. It is the largest such table there is. Here is a part of it:
 
 # %%
-published = {  # right answers (%); huggingface/peft, method_comparison/MetaMathQA, read in August 2026
+published = {  # right answers (%); huggingface/peft, method_comparison, read in August 2026
     "Lily, r = 140": 52.6,
     "rsLoRA, r = 64": 51.3,
     "LoRA, r = 10, feed-forward": 49.4,
@@ -69,7 +69,7 @@ published_guess = widgets.predict(
 
 
 # %% tags=["exercise"] exercise="day16/apart" answer="apart" minutes=5 difficulty=1
-# a, b: shares of right answers (0 to 1) of two models, on n questions each. You know nothing else.
+# a, b: shares of right answers (0 to 1) of two models, on n questions each. No more is known.
 # Return the two ends, low and high, of a 95 % interval for a - b.
 def apart(a, b, n): ...
 
@@ -392,7 +392,7 @@ plots.show(figure, alt=f"Share of a matrix held by its strongest directions. {ti
 # %% tags=["exercise"] exercise="day16/pissa" answer="pissa" minutes=8 difficulty=2
 # W: (out, in).  r: how many directions to take out.
 # Return three tensors: rest (out, in), A (r, in), B (out, r).
-#   B @ A holds the r strongest directions of W; each singular value is shared evenly, its root in
+#   B @ A holds the r strongest directions of W; a singular value is shared evenly, its root in
 #   A and its root in B.  rest + B @ A is W.
 def pissa(W, r): ...
 
@@ -535,7 +535,7 @@ configs = {
 
 # %%
 def first_look(config):
-    """Numbers trained, change of the logits at the start, size of the first gradient of A and B."""
+    """Numbers trained, change of the logits at the start, size of A's and B's first gradient."""
     set_seed(lab.seed)
     eva = getattr(config, "init_lora_weights", None) == "eva"
     model = get_peft_model(copy.deepcopy(base), config, low_cpu_mem_usage=eva)
@@ -771,6 +771,7 @@ def lora(r=ranks["lora"], places=query_value, **more):
     return LoraConfig(**{"r": r, "lora_alpha": 16, "target_modules": places} | more)
 
 
+# %%
 adalora = AdaLoraConfig(
     init_r=ranks["adalora"],
     target_r=ranks["adalora"] * 2 // 3,
@@ -781,6 +782,9 @@ adalora = AdaLoraConfig(
     tfinal=steps // 3,
     deltaT=1,
 )
+
+
+# %%
 family = {  # name: (config, middle rate, optimiser)
     "LoRA": (lora(), 1e-2, adamw),
     "LoRA+": (lora(), 1e-3, lora_plus),
@@ -810,6 +814,7 @@ def fresh(name, rate, seed):
     return model, optimiser(model, rate)
 
 
+# %%
 def fit(model, optimiser, seed):
     order = np.random.default_rng(seed).permutation(size)
     falling = torch.optim.lr_scheduler.LinearLR(optimiser, 1.0, 0.0, total_iters=steps)
@@ -955,6 +960,9 @@ numbers = {
 slower = {
     name: np.median(times[1:]) / np.median(spent["LoRA"][1:]) for name, times in spent.items()
 }
+
+
+# %%
 table = pd.DataFrame(
     {
         "trained": {name: f"{numbers[name]:,}" for name in family},
@@ -1034,6 +1042,7 @@ if lab.profile != "smoke":
     writers["DoRA"] = (LoraConfig(**small, use_dora=True), 3e-3, adamw)
 
 
+# %%
 def write_like_them(name, factor, seed, texts):
     config, rate, optimiser = writers[name]
     set_seed(seed)
@@ -1188,6 +1197,7 @@ misconceptions = [
 from transformers import DataCollatorWithPadding, Trainer, TrainerCallback
 
 
+# %%
 class Allocate(TrainerCallback):
     """Lets AdaLoRA measure its directions and strike out the weakest."""
 
@@ -1195,20 +1205,23 @@ class Allocate(TrainerCallback):
         model.base_model.update_and_allocate(state.global_step + 1)
 
 
+turns = settings.pick(smoke=4, cpu=24)
+shrinking = AdaLoraConfig(
+    init_r=12,
+    target_r=4,
+    lora_alpha=16,
+    target_modules=query_value,
+    total_step=turns,
+    tinit=turns // 6,
+    tfinal=turns // 3,
+    deltaT=1,
+)
+
+
+# %%
 def with_trainer(name, callbacks):
     set_seed(lab.seed)
-    turns = settings.pick(smoke=4, cpu=24)
-    recipe = AdaLoraConfig(
-        init_r=12,
-        target_r=4,
-        lora_alpha=16,
-        target_modules=query_value,
-        total_step=turns,
-        tinit=turns // 6,
-        tfinal=turns // 3,
-        deltaT=1,
-    )
-    model = get_peft_model(copy.deepcopy(base), recipe)
+    model = get_peft_model(copy.deepcopy(base), copy.deepcopy(shrinking))
     args = training.arguments(
         name,
         learning_rate=1e-2,
@@ -1279,7 +1292,7 @@ words = {
 draft = [
     f"A published lead of less than {half_width:.1f} points on {questions:,} questions is no "
     "reason to switch (rereading PEFT's comparison).",
-    f"The rate comes first: it moved LoRA by {rate_spans['LoRA']:.1f} points, while the members "
+    f"The rate comes first: it moved LoRA by {rate_spans['LoRA']:.1f} points, the members "
     f"lay {member_span:.1f} points apart (the table, seed {chooser} and seeds {seeds}).",
     "Against LoRA at equal numbers, each at its own rate: "
     + "; ".join(text for name, text in words.items() if name not in places)
@@ -1320,6 +1333,9 @@ results = {
     "alive_without_callback": living["without callback"],
     "alive_with_callback": living["with callback"],
 }
+
+
+# %%
 with tracking.start_run("lora family", "day16"):
     mlflow.log_params({"sentences": size, "seeds": str(seeds), "budget": budget})
     for name, value in results.items():

@@ -572,9 +572,7 @@ place = tempfile.TemporaryDirectory(prefix="day20-")
 branch = Path(place.name).resolve() / "branch"
 run(f"git clone -q {shlex.quote(str(project))} branch", branch.parent)
 with (branch / "src" / "files.py").open("a", encoding="utf-8") as file:
-    file.write(
-        '\n\ndef as_csv(rows):\n    """For the old report."""\n    import csv, io\n    return rows\n'
-    )
+    file.write('\n\ndef as_csv(rows):\n    """Old."""\n    import csv, io\n    return rows\n')
 sources = {
     str(path.relative_to(branch)): path.read_text(encoding="utf-8")
     for path in [*branch.glob("src/**/*.py"), *branch.glob("tests/**/*.py")]
@@ -863,15 +861,14 @@ tracking.record("finished", float(finished))
 # ## What you saw
 
 # %%
-print(
-    f"The score, as precise as it is: {shown(score['score'], score['score_low'], score['score_high'])}."
-)
+precise = shown(score["score"], score["score_low"], score["score_high"])
+print(f"The score, as precise as it is: {precise}.")
 print(f"From git clone to an answer: {sum(clock.values()):.0f} seconds. Version: {version}.")
 print(f"Every point of the rubric met: {finished}.")
 
 # %%
 my_words = ...  # for example: "I would now show it to Ada, who sorts these by hand."
-entry = f"{version}: {shown(score['score'], score['score_low'], score['score_high'])}, finished: {finished}."
+entry = f"{version}: {precise}, finished: {finished}."
 progress.write_journal("day20", f"{entry} {my_words}" if isinstance(my_words, str) else ...)
 
 # %%

@@ -57,7 +57,8 @@ for name, days in weeks.items():
             "ticked": sum(day.ticked for day in days),
             "exercises right": sum(len(day.passed) for day in days),
             "at the first attempt": sum(day.at_once for day in days),
-            "results inside their band": f"{sum(r.where == 'inside' for r in results)} of {len(results)}",
+            "inside their band": sum(r.where == "inside" for r in results),
+            "of results": len(results),
         }
     )
 print(pd.DataFrame(rows).set_index("week").T.to_string())
@@ -323,14 +324,17 @@ numbers = (
     if known
     else "(the score with its interval, and the rival's)"
 )
+
+
+# %%
 draft = f"""# (A title that names the finding, with a number in it)
 
 **The question.** (Whose problem was it, in one sentence?)
 
 **What came out.** {numbers}
 
-**How.** A small pretrained model, fine-tuned with LoRA, judged on texts that neither trained nor
-chose anything. (One sentence on the texts.)
+**How.** A small pretrained model, fine-tuned with LoRA, judged on texts that neither trained
+nor chose anything. (One sentence on the texts.)
 
 **What surprised me.** (Your journal has it.)
 
@@ -682,7 +686,7 @@ for point in week["checkpoints"]:
 
 # %%
 my_words = ...  # for example: "To me on Day 1: the leak is always in the split."
-entry = f"{len(pairs)} guesses met their results; my page has {len(accused)} claims without a number."
+entry = f"{len(pairs)} guesses met their results; {len(accused)} claims have no number."
 progress.write_journal(
     "weekend4_sunday", f"{entry} {my_words}" if isinstance(my_words, str) else ...
 )

@@ -7,6 +7,12 @@ import pytest
 from src import publish
 
 
+written = pytest.mark.skipif(
+    publish.shown(0.5, 0.5, 0.5) is None, reason="shown() is not written yet: Day 20"
+)
+
+
+@written
 def test_as_many_decimals_as_the_interval_deserves():
     assert publish.shown(0.74167, 0.7012, 0.7811) == "0.74 (0.70 to 0.78)"
     assert publish.shown(0.5, 0.5, 0.5) == "0.500 (0.500 to 0.500)"
