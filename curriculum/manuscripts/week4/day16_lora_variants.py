@@ -535,7 +535,7 @@ configs = {
 
 # %%
 def first_look(config):
-    """Numbers trained, change of the logits at the start, size of A's and B's first gradient."""
+    """Numbers trained, change of the logits at the start, first gradients of A and B."""
     set_seed(lab.seed)
     eva = getattr(config, "init_lora_weights", None) == "eva"
     model = get_peft_model(copy.deepcopy(base), config, low_cpu_mem_usage=eva)

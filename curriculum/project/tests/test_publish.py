@@ -6,7 +6,6 @@ from pathlib import Path
 import pytest
 from src import publish
 
-
 written = pytest.mark.skipif(
     publish.shown(0.5, 0.5, 0.5) is None, reason="shown() is not written yet: Day 20"
 )
