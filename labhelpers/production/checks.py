@@ -49,12 +49,18 @@ def check(folder: str | Path, day: str | None = None, fresh_clone: bool = False)
 
 def findings(folder: str | Path, day: str | None = None) -> list[Finding]:
     """Judge each piece in a copy of the project."""
-    folder = Path(folder).expanduser()
-    if not (folder / "dvc.yaml").is_file():
-        raise LabError(f"{folder} holds no project (no dvc.yaml). Make one: lab project new {folder}")
+    folder = project_in(folder)
     untouched = set(scaffold.open_pieces(folder))
     with trial.copied(folder) as copy:
         return [_judge(copy, piece, untouched) for piece in PIECES if day in (None, piece.day)]
+
+
+def project_in(folder: str | Path) -> Path:
+    """The folder, if a project is in it."""
+    folder = Path(folder).expanduser()
+    if not (folder / "dvc.yaml").is_file():
+        raise LabError(f"{folder} holds no project (no dvc.yaml). Make one: lab project new {folder}")
+    return folder
 
 
 @dataclass(frozen=True)

@@ -26,7 +26,7 @@ def final(folder: str | Path) -> bool:
     Raises:
         LabError: when there is no project in the folder.
     """
-    folder = Path(folder).expanduser().absolute()
+    folder = checks.project_in(folder).absolute()
     left = scaffold.open_pieces(folder)
     points: dict[str, Callable[[Path], tuple[bool, str]]] = {
         "committed, with a version": lambda clone: _version(folder),
@@ -92,14 +92,8 @@ def _clean(clone: Path) -> tuple[bool, str]:
 
 
 def _said(clone: Path) -> tuple[bool, str]:
-    import yaml
-
-    place = clone / "docs" / "words.yaml"
-    words = yaml.safe_load(place.read_text(encoding="utf-8")) if place.is_file() else {}
-    still = [name for name, text in words.items() if not str(text).strip(" ….")]
-    if still or not words:
-        return False, f"docs/words.yaml: {still[0] if still else 'it is not there'}"
-    return True, f"{len(words)} sentences in docs/words.yaml"
+    code = "from src import publish\nfound = len(publish.words().model_dump())"
+    return True, f"{trial.answer(clone, code)} sentences in docs/words.yaml"
 
 
 def _shows(clone: Path) -> tuple[bool, str]:
@@ -107,8 +101,11 @@ def _shows(clone: Path) -> tuple[bool, str]:
         (clone / "metrics.json").read_text(encoding="utf-8") if (clone / "metrics.json").is_file() else "{}"
     )
     found = json.loads(text)
-    if "score" not in found:
-        return False, "metrics.json is in no commit. dvc repro, then commit what it made."
+    if not {"score", "score_low", "score_high"} <= set(found):
+        return (
+            False,
+            "metrics.json is in no commit, or lacks its interval. dvc repro, then commit what it made.",
+        )
     code = f"from src import publish\nfound = publish.shown({found['score']}, {found['score_low']}, {found['score_high']})"
     score = trial.answer(clone, code)
     for name in PAGES:

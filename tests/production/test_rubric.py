@@ -9,6 +9,7 @@ import pytest
 import yaml
 
 from labhelpers import production
+from labhelpers.core.settings import LabError
 from labhelpers.production import rebuild, rubric, trial
 
 METRICS = {
@@ -86,6 +87,7 @@ def edit(name, old, new):
     [
         (edit("README.md", "0.74 (0.70 to 0.78)", "0.81"), "README.md does not show 0.74 (0.70 to 0.78)"),
         (edit("docs/words.yaml", f"not_for: {SENTENCE}", "not_for: …"), "docs/words.yaml: not_for"),
+        (edit("docs/words.yaml", f"users: {SENTENCE}\n", ""), "docs/words.yaml: users is missing"),
         (edit("src/files.py", "import os\n", "import csv\nimport os\n"), "`csv` imported but unused"),
         (lambda copy: (copy / "docs" / "report.pdf").unlink(), "docs/report.pdf is in no commit"),
         (lambda copy: (copy / "metrics.json").unlink(), "metrics.json is in no commit"),
@@ -100,6 +102,11 @@ def test_what_is_missing_is_named(change, words, judged):
 def test_a_commit_without_a_version_is_no_release(judged):
     good, told = judged(edit("README.md", "one step alone", "a single step"))
     assert not good and "git tag -a" in told
+
+
+def test_a_folder_without_a_project_is_said(tmp_path):
+    with pytest.raises(LabError, match="holds no project"):
+        production.final(tmp_path)
 
 
 def test_an_open_change_is_told_first(finished, tmp_path, monkeypatch, capsys):
