@@ -294,12 +294,14 @@ placed = [
 ]
 inside = sum(0 <= each <= 1 for each in placed)
 title = f"{inside} of {len(placed)} results lie where the course expected them"
-figure = plots.histogram(
-    np.clip(placed or [0.5], -0.5, 1.5),
-    title=title,
-    xlabel="place in the band: 0 lower end, 1 upper",
-)
-plots.show(figure, alt=f"{title}; a histogram of places in the band, from below 0 to above 1.")
+if placed:
+    captions = {"title": title, "xlabel": "place in the band: 0 lower end, 1 upper"}
+    figure = plots.histogram(np.clip(placed, -0.5, 1.5), **captions)
+    plots.show(
+        figure, alt=f"{title}; a histogram of places in the band, from below 0 to above 1."
+    )
+else:
+    print("No result is on record here yet.")
 tracking.record("results_outside", float(len(placed) - inside))
 
 # %% [markdown]
@@ -639,6 +641,18 @@ today = datetime.date.today()
 dates = finish_dates(today, {1, 3, 5}, 2, list(steps.values()))
 for (step, hours), date in zip(steps.items(), dates, strict=True):
     print(f"{date}  ({hours} h)  {step}")
+
+# %%
+figure = plots.bars(
+    [f"until {date}" for date in dates],
+    list(steps.values()),
+    title=f"{sum(steps.values())} hours, done on {dates[-1]}",
+    xlabel="hours",
+)
+plots.show(
+    figure,
+    alt=f"Hours of {len(steps)} steps, one after the other; the last ends on {dates[-1]}.",
+)
 
 # %% [markdown]
 # (`lab plan` puts lessons that you have not done yet on dates, too, and writes a calendar file.)
