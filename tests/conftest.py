@@ -63,6 +63,9 @@ def pytest_xdist_make_scheduler(config, log):
     return ByScope(config, log)
 
 
+NOT_MEASURED = 1000  # seconds, for a lesson that nobody has timed: it may be the longest
+
+
 @pytest.hookimpl(trylast=True)
 def pytest_collection_modifyitems(items):
     """Sort by ORDER; among the lessons the longest first, so that no worker is left alone with it at the end."""
@@ -73,7 +76,7 @@ def pytest_collection_modifyitems(items):
         named = [start for start in ORDER if name.startswith((f"{start}/", f"{start}.py"))]
         place = ORDER.index(max(named, key=len)) if named else 0
         lesson = lesson_of(item.nodeid)
-        return place, -measured.get(lesson, {}).get("seconds", 0), lesson or ""
+        return place, -measured.get(lesson, {}).get("seconds", NOT_MEASURED), lesson or ""
 
     items.sort(key=rank)
 
