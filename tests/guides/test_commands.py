@@ -17,7 +17,7 @@ PAGES = [
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: path.stem)
-def test_commands_and_files_of_the_page_work(page, tmp_path):
+def test_commands_and_files_of_the_page_work(page, tmp_path, request):
     """Files named in a block are written to an empty folder; shell blocks run there in the order of the page."""
     environment = {
         **os.environ, "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
@@ -27,6 +27,8 @@ def test_commands_and_files_of_the_page_work(page, tmp_path):
     }  # fmt: skip
     for name in [name for name in environment if "MLFLOW" in name]:
         del environment[name]  # MLflow leaves tracks there: the address, the experiment's number
+    if sys.platform == "linux":
+        environment = request.getfixturevalue("loaded_python").seen_by(environment)
     project = tmp_path / "project"
     project.mkdir()
     for block in guides.blocks(page.read_text(encoding="utf-8")):

@@ -25,14 +25,21 @@ SOLVED = "misconceptions"
 
 
 @pytest.fixture(scope="session")
-def run_lesson(tmp_path_factory):
-    """Execute each lesson and variant once; each lesson starts from an empty workspace of its own."""
-    finished = {}
+def run_lesson(tmp_path_factory, request):
+    """Execute each lesson and variant once; each lesson starts from an empty workspace of its own.
+
+    Commands of a project that a lesson runs are done by forks of one loaded process, where that is safe, and so is the
+    solved lesson's kernel; the untouched lesson has a new one.
+    """
+    finished, blocked = {}, {"PYTHONPATH": str(OFFLINE)}
+    if sys.platform == "linux":
+        blocked |= {"COURSE_FORKS": request.getfixturevalue("loaded_python").door}
 
     def run(lesson, variant):
         if (lesson, variant) not in finished:
             folder = tmp_path_factory.getbasetemp() / lesson
-            with mock.patch.dict(os.environ, PYTHONPATH=str(OFFLINE)):
+            kernels = {"COURSE_FORKS_KERNELS": "1"} if variant == SOLVED else {}
+            with mock.patch.dict(os.environ, blocked | kernels):
                 finished[lesson, variant] = verifying.run(
                     lesson, variant, "smoke", folder / "workspace", folder / "executed"
                 )

@@ -65,11 +65,11 @@ def content(folder):
 
 
 @pytest.fixture(scope="module")
-def prepared(tmp_path_factory, training_python):
+def prepared(tmp_path_factory, loaded_python):
     """A project whose splits are there, and an older adapter."""
     folder = production.new(tmp_path_factory.mktemp("place") / "project", at="day16")
     settings(folder, **TINY)
-    done = training_python.run(folder, [sys.executable, "-m", "src.data.prepare_finetuning_data"])
+    done = loaded_python.run(folder, [sys.executable, "-m", "src.data.prepare_finetuning_data"])
     assert done.returncode == 0, done.stderr
     old = folder / "models/adapter"
     old.mkdir(parents=True)
@@ -97,9 +97,9 @@ class Trained:
 
 
 @pytest.fixture(scope="module")
-def unkilled(prepared, tmp_path_factory, training_python):
+def unkilled(prepared, tmp_path_factory, loaded_python):
     """The training that nobody killed: its moments, and what it made."""
-    trained = Trained(prepared, tmp_path_factory.mktemp("unkilled"), training_python)
+    trained = Trained(prepared, tmp_path_factory.mktemp("unkilled"), loaded_python)
     done = trained.run()
     assert done.returncode == 0, done.stderr
     return trained
@@ -136,10 +136,10 @@ def killed_and_repaired(trained, unkilled, at):
 
 @pytest.mark.parametrize("moment", DELICATE)
 def test_a_training_killed_at_a_delicate_moment_is_repaired_by_the_next(
-    moment, prepared, unkilled, tmp_path, training_python
+    moment, prepared, unkilled, tmp_path, loaded_python
 ):
     at = last(unkilled.moments(), DELICATE[moment])
-    said = killed_and_repaired(Trained(prepared, tmp_path, training_python), unkilled, at)
+    said = killed_and_repaired(Trained(prepared, tmp_path, loaded_python), unkilled, at)
     assert "going on from" in said
 
 
@@ -166,13 +166,13 @@ STORES = {
 
 
 @pytest.mark.parametrize("store", STORES)
-def test_a_store_killed_while_it_is_made_is_made_anew(store, prepared, tmp_path, training_python):
+def test_a_store_killed_while_it_is_made_is_made_anew(store, prepared, tmp_path, loaded_python):
     shutil.copytree(prepared / "src", tmp_path / "src")
     code = f"import mlflow\n{STORES[store]}\nprint(len(mlflow.search_experiments()))"
     command = [sys.executable, "-c", code]
-    done = training_python.run(tmp_path, command, before=IN_THE_MIDDLE)
+    done = loaded_python.run(tmp_path, command, before=IN_THE_MIDDLE)
     assert done.returncode == -signal.SIGKILL, done.stderr
-    again = training_python.run(tmp_path, command, before=IN_THE_MIDDLE.partition("note, steps")[0])
+    again = loaded_python.run(tmp_path, command, before=IN_THE_MIDDLE.partition("note, steps")[0])
     if store == "plain":  # the reason for ours; should MLflow mend it one day, `tracking._make` can go
         assert again.returncode == 1 and (
             "already exists" in again.stderr or "duplicate column" in again.stderr
@@ -189,9 +189,9 @@ def spread(moments, count, seed=0):
 
 
 @pytest.mark.heavy
-def test_a_training_killed_at_ten_moments(prepared, unkilled, tmp_path, training_python):
+def test_a_training_killed_at_ten_moments(prepared, unkilled, tmp_path, loaded_python):
     for at in spread(len(unkilled.moments()), 10):
-        killed_and_repaired(Trained(prepared, tmp_path / str(at), training_python), unkilled, at)
+        killed_and_repaired(Trained(prepared, tmp_path / str(at), loaded_python), unkilled, at)
 
 
 RESULTS = ("metrics.json", "predictions.csv", "report.md", "plots/curve.csv")

@@ -251,7 +251,7 @@ def test_the_tracker_has_fifteen_cells_three_of_which_do_not_exist():
     assert [key for key, cell in found.items() if cell.state == "does not exist"] == [
         ("QLoRA", "beginner"), ("Prompt tuning", "expert"), ("Adapter layers", "beginner"),
     ]  # fmt: skip
-    assert found["LoRA", "expert"].state == "not written yet"
+    assert found["QLoRA", "expert"].state == "not written yet"
     assert found["Prompt tuning", "beginner"].state == "open"
     assert "— does not exist" in start_page.page() and "There is no beginner's QLoRA" in start_page.page()
 

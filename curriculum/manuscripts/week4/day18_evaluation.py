@@ -211,7 +211,7 @@ tracking.record("seen_by_accuracy", len(noticed))
 # <!-- asked: D18-T1 -->
 # Start where it is cheapest. A unit test looks at one function or one file. Three places deserve one: where **data**
 # comes in, where **weights** are loaded, where **answers** go out. (That is how `fresh head` fell ill: a
-# file of weights lacked the head, so the library made a new one, at random. It warned. Who reads warnings?) Look into
+# file of weights lacked what was learnt, so the library made a new head, at random. It warned. Who reads warnings?) Look into
 # the file:
 
 # %%

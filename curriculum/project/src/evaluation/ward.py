@@ -18,12 +18,12 @@ NOT = re.compile(r"\b(?:not|never|no) |n't\b", re.IGNORECASE)
 ILLS = {
     "swapped": "the names of the labels are in the wrong order",
     "lopsided": "one label is almost never given",
-    "fresh head": "the file of weights held no head, and nobody noticed",
+    "fresh head": "the file of weights held neither head nor adapter, and nobody noticed",
     "deaf to not": "a cleaning step took the little words out",
     "short": "texts are cut after 8 tokens",
     "cased": "the tokenizer no longer makes capitals small",
     "no mask": "padding is read as if it were text",
-    "too sure": "the logits are five times as large",
+    "too sure": "the logits are ten times as large",
 }
 
 
@@ -72,6 +72,8 @@ def ill(
     for name, weights in fresh.named_parameters():
         if "modules_to_save" in name:  # the head: PEFT keeps it beside the adapter
             weights.data = (0.02 * torch.randn(weights.shape, generator=chance)).to(weights.device)
+        if "lora_B" in name:  # left in, it would sort the texts so well that a lucky head is right
+            weights.data.zero_()
     cased.backend_tokenizer.normalizer = BertNormalizer(lowercase=False)
     return {
         "swapped": lambda texts: well(texts).set_axis([*names[1:], names[0]], axis=1),
@@ -81,5 +83,5 @@ def ill(
         "short": reader(classifier, tokenizer, names, 8),
         "cased": reader(classifier, cased, names, max_length),
         "no mask": reader(classifier, tokenizer, names, max_length, mask=False),
-        "too sure": lambda texts: weighed(texts, power=5),
+        "too sure": lambda texts: weighed(texts, power=10),
     }
