@@ -7,7 +7,6 @@ import pytest
 from labhelpers.production import trial
 
 
-
 @pytest.fixture
 def quick(request, monkeypatch):
     """Let trials run in forks, where that is safe; elsewhere they only take longer."""
