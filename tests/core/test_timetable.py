@@ -32,6 +32,10 @@ TECHNIQUE_ITEMS = {
     "TX-PT-B": 4,
     "TX-PT-I": 4,
     "TX-AD-I": 5,
+    "TX-MT": 3,
+    "TX-CL": 3,
+    "TX-CO": 3,
+    "TX-AR": 3,
 }
 ITEMS = {f"D{day:02d}": count for day, count in enumerate(DAY_ITEMS, 1)} | WEEKEND_ITEMS | TECHNIQUE_ITEMS
 MILESTONES = ["D01-M", "D04-M", "D10-M", "W2-M", "D14-M", "D20-M", "W4-M"]

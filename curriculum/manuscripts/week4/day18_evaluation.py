@@ -774,16 +774,17 @@ figure = plots.heatmap(
     100 * bells.to_numpy(),
     list(bells.index),
     list(bells.columns),
-    unit="% of probes failed (confidence: points too sure)",
-    title=f"Each illness has its own test: {8 - len(missed)} of 8 ring a bell",
+    unit="% of probes failed",
+    title=f"{8 - len(missed)} of 8 ill models ring a bell (confidence: points too sure)",
 )
 plots.show(
     figure, alt=f"Failure rates of {len(bells)} tests for the healthy and eight ill models."
 )
 
 # %% [markdown]
-# Read it by columns: most illnesses show in *one* row, and all others are calm there. That is what an average can never
-# tell you: not only that something is wrong, but what. And the first column is your promise to a stranger.
+# Read it by columns: a coarse illness is dark in several rows, a fine one in a row of its own, where the others are
+# calm. That is what an average can never tell you: not only that something is wrong, but what. And the first column is
+# your promise to a stranger.
 #
 # Grading by mutation has one trap. A suite that catches eight known illnesses has been fitted to these eight, as a
 # model is to its training data. When a ninth happens to you, the first thing you write is its probe.

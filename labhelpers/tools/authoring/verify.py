@@ -257,5 +257,5 @@ def measurement(result: LessonRun, rates: dict[str, float], before: dict[str, An
         "seconds": seconds,
         "peak_gib": round(result.peak_bytes / 2**30, 2),
         "date": datetime.date.today().isoformat(),
-        "matmul_gflops": rates,
+        "matmul_gflops": dict(rates),  # its own copy: YAML would write a reference to another lesson's
     }
