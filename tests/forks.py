@@ -115,7 +115,12 @@ class Loaded:
         seen = trial.environment() | {"PYTHONPATH": str(OFFLINE), "HF_HUB_OFFLINE": "1"}
         del seen["PYTHONWARNINGS"]
         self.process = subprocess.Popen(
-            command, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, cwd=self.place.name, env=seen, text=True
+            command,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            cwd=self.place.name,
+            env=seen,
+            text=True,
         )
         assert self.process.stdout.readline() == "ready\n"
         self.process.stdout.close()

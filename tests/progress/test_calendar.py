@@ -62,7 +62,9 @@ def test_long_evenings_begin_earlier_instead_of_running_past_midnight():
 
 
 def test_an_event_says_what_it_is_and_where(monkeypatch):
-    planned = [dict(day, status="planned" if day["week"] == "week4" else "ready") for day in timetable.lessons()]
+    planned = [
+        dict(day, status="planned" if day["week"] == "week4" else "ready") for day in timetable.lessons()
+    ]
     monkeypatch.setattr(timetable, "lessons", lambda: planned)
     plan = planning.make("deep_dive", "relaxed", start=MONDAY)
     first, *_, last = events(plan)
