@@ -20,7 +20,7 @@ from .doctor import locked_versions
 # What the lessons import and Colab lacks or has in another version. Versions come from the lock.
 NEEDED = (
     *("transformers", "peft", "accelerate", "datasets", "mlflow", "bitsandbytes", "pypi-simple"),
-    *("gguf", "optuna", "icalendar", "trl", "rouge-score", "dvc"),
+    *("gguf", "optuna", "icalendar", "trl", "rouge-score", "dvc", "httpx"),
 )
 # Replacing one of these under a running Colab kernel breaks it.
 UNTOUCHED = (

@@ -1,10 +1,12 @@
-"""A learner who types what the lessons of Week 3 say ends with a repository that a stranger rebuilds."""
+"""A learner who types what the lessons of Weeks 3 and 4 say ends with a repository that a stranger rebuilds."""
 
 import json
 import re
 import subprocess
+import sys
 
 import pytest
+import yaml
 from typer.testing import CliRunner
 
 from labhelpers.production import checks, rebuild, scaffold, trial
@@ -17,8 +19,11 @@ FIRST_TRIES = {
     "day13": ("src/files.py", 'part.write_text(text, encoding="utf-8")\n    os.replace(part, path)', 'path.write_text(text, encoding="utf-8")', "writes into the file itself"),
     "day14": ("dvc.yaml", "      - data/finetuning/train.jsonl\n      - data/finetuning/test.jsonl", "      - data/finetuning/test.jsonl", "reads data/finetuning/train.jsonl"),
     "day15": ("src/registry.py", 'if found["low"] > 0:', 'if found["mean"] > -1:', "no better takes the place"),
+    "day18": ("src/evaluation/behaviour.py", "stats.t.ppf(0.975, len(sums) - 1)", "1.96", "not 1.96"),
+    "day19": ("src/serving/app.py", '"max_length": 2000,', '"max_length": 20_000,', "a text of 2,001 characters comes through"),
+    "day20": ("src/publish.py", "-math.floor(math.log10(half))", "2 * (half > -1)", "half the interval's width sets the decimals"),
 }  # fmt: skip
-DAYS = [*FIRST_TRIES, "day16"]
+DAYS = [*FIRST_TRIES, "day21"]
 TINY = {
     "classify": {"rows": 60, "max_length": 24, "epochs": 1},
     "generate": {"rows": 16, "max_length": 192, "epochs": 1, "answer_tokens": 4},
@@ -43,6 +48,11 @@ def dvc(folder, *command):
     done = trial.run(folder, [*rebuild.DVC, *command], 600)
     assert not done.returncode, done.stdout + done.stderr
     return done.stdout + done.stderr
+
+
+def python(folder, *words):
+    done = trial.run(folder, [sys.executable, *words], 300)
+    assert not done.returncode, done.stdout + done.stderr
 
 
 def edit(path, old, new):
@@ -139,6 +149,27 @@ def test_the_lessons_of_week_3_are_played(tmp_path, quick_stages, task):
     a_day(folder, "day15")
     commit(folder, "Promotion by evidence")
     a_stranger_has_it(folder, tmp_path / "shelf")
+
+
+def test_week_4_ends_with_a_release_that_rebuilds(tmp_path, quick_stages):
+    folder = tmp_path / "project"
+    assert lab("new", folder, "--at", "day18")[0] == 0
+    set_values(folder, **TINY["classify"])
+    dvc(folder, "repro")
+    commit(folder, "What Week 3 leaves")
+    for day in ("day18", "day19", "day20"):
+        a_day(folder, day)
+        commit(folder, f"The pieces of {day}")
+    python(folder, "-m", "src.serving.model", "--source", "models/adapter")
+    assert (folder / "models/served/model.safetensors").is_file()
+    place = folder / "docs" / "words.yaml"
+    words = dict.fromkeys(yaml.safe_load(place.read_text(encoding="utf-8")), "One sentence of mine.")
+    place.write_text(yaml.safe_dump(words | {"model_licence": "mit"}), encoding="utf-8")
+    python(folder, "-m", "src.publish")
+    commit(folder, "Cards and report, made from the run")
+    git(folder, "tag", "--annotate", "v1.0.0", "--message", "First release")
+    code, said = lab("check", folder, "--final")
+    assert code == 0 and said.splitlines()[-1] == "8 of 8 points", said
 
 
 def test_weekend_3_is_played_with_a_file_of_ones_own(tmp_path, quick_stages):

@@ -19,6 +19,7 @@ ADAPTER = Path("models/adapter")
 def scored(chosen: config.Params) -> pd.DataFrame:
     """One row for each test item, with the columns text, wanted, written, score and baseline_score."""
     transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_propagation()  # where CI is set, each line would come twice
     return (generated if chosen.task == "generate" else classified)(chosen)
 
 

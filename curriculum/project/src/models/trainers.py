@@ -23,6 +23,7 @@ from transformers import (
 def make(chosen: config.Params, folder: Path) -> Trainer:
     """The Trainer of the chosen task, its seed set; checkpoints go into the folder."""
     transformers.utils.logging.disable_progress_bar()
+    transformers.utils.logging.disable_propagation()  # where CI is set, each line would come twice
     disable_progress_bars()
     set_seed(chosen.finetune.seed)
     return (writer if chosen.task == "generate" else classifier)(chosen, folder)
