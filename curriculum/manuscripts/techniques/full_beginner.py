@@ -984,7 +984,7 @@ assert abs(travelled(100) - 100 * 2e-5) < 1e-5
 # helpers. Here it meets text messages, *spam* or *ham*:
 
 # %%
-spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=600)))
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=20, cpu=600)))
 kinds = spam.features["label"].int2str(list(spam["label"]))
 mine = lab.workspace / "my_texts.csv"
 pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)

@@ -1799,7 +1799,7 @@ assert (mixed - wanted).norm() / wanted.norm() > 0.5
 # the end, in one plain file, without our helpers. Here it meets text messages, *spam* or *ham*:
 
 # %%
-spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=600)))
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=20, cpu=600)))
 kinds = spam.features["label"].int2str(list(spam["label"]))
 mine = lab.workspace / "my_texts.csv"
 pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)

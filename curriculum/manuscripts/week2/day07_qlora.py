@@ -2073,7 +2073,7 @@ assert miss(through(base + update)) > 0.5 * update.norm().item()
 # or *ham*:
 
 # %%
-spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=60, cpu=400)))
+spam = data.load("spam").shuffle(seed=0).select(range(settings.pick(smoke=20, cpu=400)))
 kinds = spam.features["label"].int2str(list(spam["label"]))
 mine = lab.workspace / "my_texts.csv"
 pd.DataFrame({"text": spam["text"], "label": kinds}).to_csv(mine, index=False)

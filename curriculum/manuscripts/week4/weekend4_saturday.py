@@ -331,15 +331,15 @@ print(f"nothing in this table sees less than {reachable:.1f} points")
 
 
 # %% tags=["exercise"] exercise="weekend4_saturday/plan" answer="plan" minutes=8 difficulty=2
-# A dictionary with: "door": "A" to "D"; "question": ends with a question mark; "margin": points,
-# above 0; "choosing" and "judging": lists of seeds, at least three that judge and none in both;
-# "then": a dictionary with a sentence for each verdict (better, worse, tie and undecided): what
-# will you do next week? Not the same sentence for all.
+# A dictionary with: "door": "A" to "D"; "question": ends with a question mark; "margin":
+# points, above 0; "choosing" and "judging": lists of seeds, at least three that judge, none in
+# both; "then": a dictionary with a sentence for each verdict (better, worse, tie, undecided):
+# what will you do next week? Not the same sentence for all.
 plan = ...
 # <solution>
 plan = {
     "door": "C",
-    "question": "Does half of the layers, taught by the whole model, lose less than three points?",
+    "question": "Does half of the layers, well taught, lose less than three points?",
     "margin": 3,
     "choosing": [0],
     "judging": [1, 2, 3],
