@@ -1036,8 +1036,10 @@ for past, each in eyes.items():
 print(f"the past is worth {past_points}")
 
 # %% [markdown]
-# LoRA adds a remark to what a model already says. A model that says nothing leaves it little to remark on. It is the
-# same recipe, with the same names even; what carries it is the base.
+# Look at the verdict before you say that a past helps. Ours could not tell it from zero: three hundred tiny digits are a
+# short past, and even random layers turn 64 pixels into something that LoRA and a fresh head can read. A base is not
+# worth much because it *has* been trained. It is worth what it has learnt that is of use here, as your encoder's millions
+# of sentences are. So do not take it on trust: the untrained twin is a baseline that costs one line.
 #
 # ## What you saw
 
