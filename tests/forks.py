@@ -43,6 +43,11 @@ def work(asked, handles):
             runpy.run_path(command[0], run_name="__main__")
     except SystemExit as stopped:
         ended = stopped.code if isinstance(stopped.code, int) else int(stopped.code is not None)
+    except KeyboardInterrupt:
+        traceback.print_exc()
+        sys.stdout.flush(), sys.stderr.flush()
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+        os.kill(os.getpid(), signal.SIGINT)
     except BaseException:
         traceback.print_exc()
         ended = 1
@@ -93,7 +98,7 @@ door.bind(sys.argv[1])
 door.listen()
 gc.freeze()
 print("ready", flush=True)
-while True:
+while door in select.select([door, sys.stdin], [], [])[0]:  # whoever started it holds the other end of its input
     talk, _ = door.accept()
     if not os.fork():
         door.close()
@@ -116,6 +121,7 @@ class Loaded:
         del seen["PYTHONWARNINGS"]
         self.process = subprocess.Popen(
             command,
+            stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
             cwd=self.place.name,
@@ -143,6 +149,6 @@ class Loaded:
         return process_environment | {"PYTHONPATH": str(OFFLINE), "COURSE_FORKS": self.door}
 
     def close(self):
-        self.process.kill()
+        self.process.stdin.close()
         self.process.wait(60)
         self.place.cleanup()
