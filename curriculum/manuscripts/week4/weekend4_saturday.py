@@ -19,8 +19,8 @@ lab = settings.start("weekend4_saturday")
 # %% [markdown]
 # ## Four doors: choose one or two
 #
-# Nothing is compulsory today. Four doors stand open, each a lesson of its own, and nobody goes through all of them in
-# one afternoon. Here is what is behind each, and how long it takes:
+# Nothing is compulsory today. There are four doors, each with a lesson of its own behind it, and nobody goes through all of
+# them in one afternoon. Here is what is behind each, how long it takes, and whether it is open already:
 
 # %%
 doors = {
@@ -34,7 +34,10 @@ pd.DataFrame(
     {
         "title": [day["title"] for day in behind.values()],
         "minutes": [timetable.minutes(day) for day in behind.values()],
-        "file": [f"lessons/{day['lesson']}.ipynb" for day in behind.values()],
+        "notebook": [
+            f"lessons/{day['lesson']}.ipynb" if day["status"] == "ready" else "not written yet"
+            for day in behind.values()
+        ],
     },
     index=list(behind),
 )
