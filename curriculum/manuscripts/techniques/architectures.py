@@ -338,8 +338,8 @@ score = {place: 100 * each.mean() for place, each in hits.items()}
 
 # %%
 title = (
-    f"First token: encoder {score['encoder', 'first token']:.0f} %, "
-    f"decoder {score['decoder', 'first token']:.0f} %"
+    f"A decoder's first token: {score['decoder', 'first token']:.0f} %, "
+    f"its last one: {score['decoder', 'last token']:.0f} %"
 )
 figure = plots.heatmap(
     [[score[kind, way] for way in ways] for kind in kinds],
@@ -359,8 +359,8 @@ print(f"decoder, end of the row minus last:   {end_last}")
 print(f"encoder, mean minus first token:      {mean_first}")
 
 # %% [markdown]
-# The decoder's first token is close to a coin; what it does know is which word film sentences begin with. The
-# encoder's first token *has* seen everything, and yet this encoder was trained to be read by the mean. So the position
+# The decoder's first token has seen one word: it knows how film sentences begin, and that is worth a few points over a coin.
+# The encoder's first token *has* seen everything, and yet this encoder was trained to be read by the mean. So the position
 # decides what *can* be known there, and the training decides what *is*.
 #
 # The end of the row is the interesting one. This head was *fitted* on padding. It had a chance to get used to it.
