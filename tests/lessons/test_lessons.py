@@ -1,4 +1,4 @@
-"""Every lesson, executed in a fresh kernel: as a learner gets it, solved, and against its listed wrong answers.
+"""Every lesson, executed as a learner gets it, in a fresh kernel, and solved, against its listed wrong answers.
 
 All runs have their way to the network blocked.
 """
