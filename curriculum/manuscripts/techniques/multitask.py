@@ -27,7 +27,7 @@ lab = settings.start("technique_multitask")
 # A web shop would like to know what its customers feel. Forty-eight of their sentences are labelled, and that is all.
 # Two larger tasks lie in the drawer: sentences about films, with the same two labels, and news headlines with their topics.
 #
-# A colleague trains *one* model on all three and brings a slide. On it, the small task goes up, by many points, and an
+# A colleague trains *one* model on all three and brings a slide. On it, the small task goes up by some points, and an
 # arrow says: *many tasks help one another*. It sounds right. One encoder reads everything, a small **head** per task
 # answers. What is learnt for films might serve the shop.
 #
